@@ -1,0 +1,1 @@
+"""Licence tokens: claims, issuing, offline verification."""

@@ -1,0 +1,1 @@
+"""What every service shares: settings, structured logs, metrics, health, drain."""

@@ -1,0 +1,1 @@
+"""The StreamingStack object and everything rendered from it."""

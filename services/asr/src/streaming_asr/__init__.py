@@ -1,0 +1,1 @@
+"""The recogniser: hears speech and words, in front of Triton."""

@@ -1,0 +1,1 @@
+"""The licence and usage proxy: licence state, limits, usage delivery."""

@@ -1,0 +1,1 @@
+"""The gRPC load balancer: nginx routing by X-Model-Version."""

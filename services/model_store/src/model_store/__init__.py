@@ -1,0 +1,1 @@
+"""Models by source URI: fetch, verify, keep by digest."""
