@@ -7,7 +7,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class GenerateStubs(BuildHookInterface):  # type: ignore[type-arg]
+class GenerateStubs(BuildHookInterface):  # type: ignore[misc]
     """Runs protoc over every .proto of the repository into `src/`."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

@@ -44,9 +44,7 @@ async def serve_http(app: ASGIApp, host: str, port: int) -> AsyncIterator[int]:
     except OSError:
         listener.close()
         raise
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
-    )
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:

@@ -23,9 +23,7 @@ class License(ApiModel):
 
     secret_name: str = Field(default="license", description="Secret with the licence.")
     key: str = Field(default="license.jwt", description="Key inside the Secret.")
-    public_keys_config_map: str = Field(
-        default="license-keys", description="ConfigMap with the issuer's JWKS."
-    )
+    public_keys_config_map: str = Field(default="license-keys", description="ConfigMap with the issuer's JWKS.")
 
 
 class GatewayAuth(ApiModel):
@@ -65,9 +63,7 @@ class Gateway(ApiModel):
 class ModelFile(ApiModel):
     """One file of a model, made of one or more parts joined in order."""
 
-    path: str = Field(
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$", description="Path inside the model's folder."
-    )
+    path: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$", description="Path inside the model's folder.")
     parts: list[str] = Field(min_length=1, description="Source URIs.")
     sha256: Sha256 = Field(description="Digest of the joined file.")
 
@@ -108,9 +104,7 @@ class Model(ApiModel):
 
     name: Route = Field(description="The route: the value of X-Model-Version.")
     route_aliases: list[Route] = Field(default_factory=list, description="Other routes that lead here.")
-    speech_models: list[str] = Field(
-        min_length=1, description="Values of `speech_model` that this pool serves."
-    )
+    speech_models: list[str] = Field(min_length=1, description="Values of `speech_model` that this pool serves.")
     engine: Engine = Field(default="Whisper", description="What runs the model.")
     source: str | None = Field(default=None, description="URI of a folder with the whole model.")
     files: list[ModelFile] = Field(default_factory=list, description="Or file by file, with digests.")
