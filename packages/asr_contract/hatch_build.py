@@ -21,9 +21,7 @@ class GenerateStubs(BuildHookInterface):  # type: ignore[misc]
         well_known = str(resources.files("grpc_tools") / "_proto")
         sources = [str(path) for path in sorted(protos.rglob("*.proto"))]
         out = here / "src"
-        status = protoc.main(
-            ["protoc", f"-I{protos}", f"-I{well_known}", f"--python_out={out}", f"--pyi_out={out}"]
-            + [f"--grpc_python_out={out}", *sources]
-        )
+        outputs = [f"--python_out={out}", f"--pyi_out={out}", f"--grpc_python_out={out}"]
+        status = protoc.main(["protoc", f"-I{protos}", f"-I{well_known}", *outputs, *sources])
         if status != 0:
             raise RuntimeError(f"protoc failed on {sources}")

@@ -48,7 +48,7 @@ async def serve_http(app: ASGIApp, host: str, port: int) -> AsyncIterator[int]:
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        while not server.started and not task.done():
+        while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers no event
             await asyncio.sleep(0.01)
         yield listener.getsockname()[1]
     finally:

@@ -1,4 +1,4 @@
-"""The StreamingStack object, `streamingstack.dev/v1alpha1`: the one description from which every way of running starts."""
+"""The StreamingStack object, `streamingstack.dev/v1alpha1`: the description from which every way of running starts."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
