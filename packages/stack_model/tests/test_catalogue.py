@@ -1,0 +1,45 @@
+"""Rules of the gateway's catalogue."""
+
+from pathlib import Path
+
+import pytest
+from stack_model.api import load_stack
+from stack_model.catalogue import CatalogueError, dump_models, family_of, gateway_models, parse_models
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+
+def test_every_speech_model_of_a_stack_is_listed_with_its_route_and_family() -> None:
+    models = gateway_models(load_stack(EXAMPLES / "all-models.yaml"))
+    assert [(model.speech_model, model.route, model.family) for model in models] == [
+        ("universal-streaming-english", "en-default", "universal"),
+        ("universal-streaming-multilingual", "ml-default", "universal"),
+        ("universal-3-5-pro", "u3-pro", "universal-3"),
+    ]
+
+
+def test_a_dumped_catalogue_reads_back_the_same() -> None:
+    models = gateway_models(load_stack(EXAMPLES / "all-models.yaml"))
+    assert parse_models(dump_models(models)) == models
+
+
+def test_a_family_may_be_set_where_the_name_tells_none() -> None:
+    (model,) = parse_models('[{"speech_model": "house-model", "route": "house", "family": "universal"}]')
+    assert model.family == "universal"
+    assert family_of("u3-rt-pro") == "universal-3"
+
+
+@pytest.mark.parametrize(
+    ("document", "named"),
+    [
+        ("[]", "at least one"),
+        ("{", "list"),
+        ('[{"route": "x"}]', "0.speech_model"),
+        ('[{"speech_model": "house-model", "route": "x"}]', "house-model"),
+        ('[{"speech_model": "u3-a", "route": "x"}, {"speech_model": "u3-a", "route": "y"}]', "u3-a appears twice"),
+        ('[{"speech_model": "u3-a", "route": "x", "colour": "red"}]', "0.colour"),
+    ],
+)
+def test_a_wrong_catalogue_is_refused_with_the_field_named(document: str, named: str) -> None:
+    with pytest.raises(CatalogueError, match=named):
+        parse_models(document)
