@@ -1,0 +1,177 @@
+"""A recogniser that hears what a script says: the real stream core and gRPC server, with neither model nor microphone.
+
+Exact tests of turns and of failover need words that are known in advance, and load on the gateway needs a recogniser
+that costs next to nothing. Only the clock of the audio matters here, never its content.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from service_kit.drain import terminate_event
+from streaming_asr.engine import SAMPLE_RATE, VAD_FRAME, HeardWord, Hypothesis, Pcm, VoiceStream, Window
+from streaming_asr.server import RecogniserServer, Serving, serve_recogniser
+
+PER_MS = SAMPLE_RATE // 1000
+VOICE, SILENCE = 0.95, 0.02
+ROUTES = frozenset({"en-default", "ml-default", "u3-pro", "universal-3-5-pro"})
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptWord:
+    """A word as spoken: times in milliseconds since the session's first byte."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    confidence: float = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What is spoken, and how finished the speaker sounds after it.
+
+    `eot_scores` maps the index of a word to the end-of-turn score while it is the last one heard; other words
+    score `eot_score`.
+    """
+
+    words: Sequence[ScriptWord]
+    eot_score: float = 0.1
+    eot_scores: dict[int, float] | None = None
+    language: str = "en"
+    language_confidence: float = 0.97
+
+    @classmethod
+    def of(cls, text: str, *, start_ms: int = 500, word_ms: int = 300, gap_ms: int = 40, **more: Any) -> "Script":
+        """Evenly spoken words; a `|` in the text is one second of silence."""
+        words, at = [], start_ms
+        for piece in text.split():
+            if piece == "|":
+                at += 1000
+                continue
+            words.append(ScriptWord(piece, at, at + word_ms))
+            at += word_ms + gap_ms
+        return cls(words, **more)
+
+    @classmethod
+    def load(cls, path: Path) -> "Script":
+        """From JSON as written by `dump`."""
+        raw = json.loads(path.read_text())
+        scores = {int(key): value for key, value in (raw.pop("eot_scores") or {}).items()}
+        return cls(words=[ScriptWord(**word) for word in raw.pop("words")], eot_scores=scores, **raw)
+
+    def dump(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(json.dumps(asdict(self)))
+
+    def score_at(self, sample: int) -> float:
+        """End-of-turn score when the audio up to `sample` was heard."""
+        last = sum(word.end_ms * PER_MS <= sample for word in self.words) - 1
+        return (self.eot_scores or {}).get(last, self.eot_score)
+
+
+class ScriptedVoice:
+    """Voice activity of a script: a frame has a voice when a word covers its middle, or a pause under 120 ms does."""
+
+    def __init__(self, script: Script) -> None:
+        self._spans: list[tuple[int, int]] = []
+        for word in script.words:
+            start, end = word.start_ms * PER_MS, word.end_ms * PER_MS
+            if self._spans and start - self._spans[-1][1] < 120 * PER_MS:
+                self._spans[-1] = (self._spans[-1][0], end)
+            else:
+                self._spans.append((start, end))
+
+    def open(self, first_sample: int) -> VoiceStream:
+        """A stream's voice activity from a position on."""
+        return _ScriptedVoiceStream(self._spans, first_sample)
+
+
+class _ScriptedVoiceStream:
+    def __init__(self, spans: list[tuple[int, int]], first_sample: int) -> None:
+        self._spans, self._at = spans, first_sample
+
+    async def probabilities(self, pcm: Pcm) -> Sequence[float]:
+        frames = []
+        for _ in range(len(pcm) // VAD_FRAME):
+            middle = self._at + VAD_FRAME // 2
+            frames.append(VOICE if any(start <= middle < end for start, end in self._spans) else SILENCE)
+            self._at += VAD_FRAME
+        return frames
+
+
+class ScriptedEngine:
+    """Hears exactly the words that lie wholly inside the window."""
+
+    def __init__(self, script: Script, *, delay_seconds: float = 0.0) -> None:
+        """`delay_seconds` is how long each decode takes."""
+        self._script, self._delay = script, delay_seconds
+
+    async def decode(self, window: Window) -> Hypothesis:
+        """The script's words inside the window."""
+        if self._delay:
+            await asyncio.sleep(self._delay)
+        begin, end = window.first_sample, window.first_sample + len(window.pcm)
+        heard = tuple(
+            HeardWord(word.text, word.start_ms * PER_MS, word.end_ms * PER_MS, word.confidence)
+            for word in self._script.words
+            if begin <= word.start_ms * PER_MS and word.end_ms * PER_MS <= end
+        )
+        return Hypothesis(heard, self._script.language, self._script.language_confidence)
+
+    async def glimpse(self, window: Window) -> Hypothesis | None:
+        """As decode."""
+        return await self.decode(window)
+
+    async def end_of_turn(self, window: Window) -> float:
+        """The script's score."""
+        return self._script.score_at(window.first_sample + len(window.pcm))
+
+
+@contextlib.asynccontextmanager
+async def serve_scripted(
+    script: Script,
+    *,
+    port: int = 0,
+    capacity: int = 28,
+    replacing: bool = False,
+    delay_seconds: float = 0.0,
+    routes: frozenset[str] = ROUTES,
+    left_context_ms: int = 3000,
+    host: str = "127.0.0.1",
+) -> AsyncIterator[RecogniserServer]:
+    """A scripted recogniser inside this process; its `port` is the bound one."""
+    serving = Serving(routes, capacity, replacing=replacing, left_context_ms=left_context_ms, host=host, port=port)
+    engine = ScriptedEngine(script, delay_seconds=delay_seconds)
+    async with serve_recogniser(serving, engine, ScriptedVoice(script)) as server:
+        yield server
+
+
+async def _serve(script: Script, drain_seconds: float, **options: Any) -> None:
+    terminate = terminate_event()
+    async with serve_scripted(script, **options) as server:
+        typer.echo(f"Ready to serve! port {server.port}")
+        await terminate.wait()
+        await server.drain(drain_seconds)
+
+
+def main(
+    script: Annotated[Path, typer.Option(help="Script as JSON: words with text, start_ms, end_ms.")],
+    port: Annotated[int, typer.Option(help="Port to listen on; 0: a free one, printed.")] = 0,
+    capacity: Annotated[int, typer.Option(help="Streams it takes.")] = 28,
+    replacing: Annotated[bool, typer.Option(help="Speak as a Universal-3 model.")] = False,
+    delay_seconds: Annotated[float, typer.Option(help="How long each decode takes.")] = 0.0,
+    drain_seconds: Annotated[float, typer.Option(help="Time to move streams away after SIGTERM.")] = 5.0,
+) -> None:
+    """Serve a scripted recogniser until SIGTERM."""
+    options = {"port": port, "capacity": capacity, "replacing": replacing, "delay_seconds": delay_seconds}
+    asyncio.run(_serve(Script.load(script), drain_seconds, **options))
+
+
+if __name__ == "__main__":
+    typer.run(main)

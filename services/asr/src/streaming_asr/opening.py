@@ -1,0 +1,48 @@
+"""Is an Open acceptable? Pure."""
+
+import grpc
+from streamingstack.asr.v1 import recognizer_pb2 as pb
+
+from streaming_asr.engine import SAMPLE_RATE
+
+MAX_PROMPT = 1750
+MAX_KEYTERMS = 100
+SHORTEST_CAP = SAMPLE_RATE
+LONGEST_CAP = 600 * SAMPLE_RATE
+
+Refusal = tuple[grpc.StatusCode, str]
+
+
+def check_opening(first: pb.RecognizeRequest, routes: frozenset[str]) -> Refusal | None:
+    """Why a first message is refused, naming the field; None: it is an Open that can be served."""
+    if first.WhichOneof("message") != "open":
+        return grpc.StatusCode.INVALID_ARGUMENT, "the first message must be Open"
+    opening = first.open
+    if opening.route not in routes:
+        served = ", ".join(sorted(routes))
+        return grpc.StatusCode.NOT_FOUND, f"route: this recogniser serves {served}"
+    for wrong, text in _rules(opening):
+        if wrong:
+            return grpc.StatusCode.INVALID_ARGUMENT, text
+    return None
+
+
+def _rules(opening: pb.Open) -> list[tuple[bool, str]]:
+    checkpoints = list(opening.checkpoints_ms)
+    interactive = opening.traffic_class == pb.TRAFFIC_CLASS_INTERACTIVE
+    resume = opening.reason == pb.REASON_RESUME
+    cap = opening.segment_cap_samples
+    return [
+        (not opening.session_id, "session_id must be set"),
+        (opening.reason not in (pb.REASON_NEW, pb.REASON_RESUME), "reason must be NEW or RESUME"),
+        (not interactive and opening.traffic_class != pb.TRAFFIC_CLASS_BULK, "traffic_class must be set"),
+        (not 0.0 <= opening.vad_threshold <= 1.0, "vad_threshold must lie between 0 and 1"),
+        (checkpoints != sorted(set(checkpoints)), "checkpoints_ms must be sorted and distinct"),
+        (interactive and not checkpoints, "checkpoints_ms must not be empty for INTERACTIVE"),
+        (0 in checkpoints, "checkpoints_ms must be greater than 0"),
+        (not SHORTEST_CAP <= cap <= LONGEST_CAP, f"segment_cap_samples must lie in {SHORTEST_CAP}..{LONGEST_CAP}"),
+        (len(opening.prompt) > MAX_PROMPT, f"prompt must not exceed {MAX_PROMPT} characters"),
+        (len(opening.keyterms) > MAX_KEYTERMS, f"keyterms must not exceed {MAX_KEYTERMS}"),
+        (not resume and opening.first_sample != 0, "first_sample must be 0 for NEW"),
+        (not resume and len(opening.final_words) > 0, "final_words must be empty for NEW"),
+    ]

@@ -1,0 +1,204 @@
+"""The gRPC side of the recogniser: admission, one RecognitionStream for each call, draining."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+from service_kit.logs import get_logger
+from streamingstack.asr.v1 import recognizer_pb2 as pb
+from streamingstack.asr.v1 import recognizer_pb2_grpc as rpc
+
+from streaming_asr.engine import SAMPLE_RATE, EngineLostError, VoiceActivity, WindowEngine
+from streaming_asr.inbox import ContractError, Inbox
+from streaming_asr.metrics import RecogniserMetrics
+from streaming_asr.opening import check_opening
+from streaming_asr.slots import Full, Slot, Slots
+from streaming_asr.stream import Offer, RecognitionStream
+
+IDLE_SECONDS = 20.0  # rule 13: a slot without any message for this long is freed
+OUTGOING = 256
+
+log = get_logger(__name__)
+
+
+class StreamEnd(Exception):
+    """Ends the call with a gRPC status."""
+
+    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+        super().__init__(details)
+        self.code, self.details = code, details
+
+
+class Recognizer(rpc.RecognizerServiceServicer):  # type: ignore[misc]
+    """Serves `Recognize` for one model."""
+
+    def __init__(
+        self,
+        *,
+        routes: frozenset[str],
+        engine: WindowEngine,
+        voice: VoiceActivity,
+        slots: Slots,
+        offer: Offer,
+        metrics: RecogniserMetrics,
+    ) -> None:
+        self._routes, self._engine, self._voice = routes, engine, voice
+        self._slots, self._offer, self._metrics = slots, offer, metrics
+        self._calls: set[Call] = set()
+        self._unavailable = "the recogniser is starting"
+
+    def set_available(self, reason_against: str = "") -> None:
+        """Open for streams, or, with a reason, end every stream UNAVAILABLE and refuse new ones."""
+        self._unavailable = reason_against
+        if reason_against:
+            for call in self._calls:
+                call.end(StreamEnd(grpc.StatusCode.UNAVAILABLE, reason_against))
+
+    async def drain(self, seconds: float) -> None:
+        """Ask every gateway to move its streams away, wait for that, then end the rest UNAVAILABLE."""
+        self._unavailable = "the recogniser drains"
+        for call in self._calls:
+            call.announce_draining(seconds)
+        deadline = time.monotonic() + seconds
+        while self._calls and time.monotonic() < deadline:  # noqa: ASYNC110 - a poll keeps the calls simple
+            await asyncio.sleep(0.05)
+        self.set_available("the recogniser drained")
+
+    async def Recognize(self, requests: AsyncIterator[pb.RecognizeRequest], context: Any) -> None:
+        """One stream of the contract."""
+        try:
+            opening = await self._opening(requests)
+            slot = self._admit(opening)
+        except StreamEnd as end:
+            await context.abort(end.code, end.details)
+        status = "OK"
+        call = Call(requests, context, slot, self._metrics)
+        self._calls.add(call)
+        self._metrics.active.set(self._slots.active)
+        try:
+            await call.run(opening, engine=self._engine, voice=self._voice, offer=self._offer)
+        except StreamEnd as end:
+            status = end.code.name
+            log.warning("stream ended", session=opening.session_id, status=status, reason=end.details)
+            await context.abort(end.code, end.details)
+        except asyncio.CancelledError:
+            status = "CANCELLED"
+            raise
+        finally:
+            self._calls.discard(call)
+            slot.free()
+            self._metrics.active.set(self._slots.active)
+            self._metrics.ended.labels(status).inc()
+
+    async def _opening(self, requests: AsyncIterator[pb.RecognizeRequest]) -> pb.Open:
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                first = await anext(aiter(requests), pb.RecognizeRequest())
+        except TimeoutError:
+            raise StreamEnd(grpc.StatusCode.DEADLINE_EXCEEDED, f"no Open within {IDLE_SECONDS:.0f} s") from None
+        wrong = check_opening(first, self._routes)
+        if wrong is not None:
+            raise StreamEnd(*wrong)
+        return first.open
+
+    def _admit(self, opening: pb.Open) -> Slot:
+        resume = opening.reason == pb.REASON_RESUME
+        if self._unavailable:
+            self._refuse(opening, "unavailable")
+            raise StreamEnd(grpc.StatusCode.UNAVAILABLE, self._unavailable)
+        try:
+            slot = self._slots.take(resume=resume)
+        except Full as full:
+            self._refuse(opening, "full")
+            raise StreamEnd(grpc.StatusCode.RESOURCE_EXHAUSTED, str(full)) from None
+        if resume:
+            self._metrics.resumed.inc()
+        return slot
+
+    def _refuse(self, opening: pb.Open, reason: str) -> None:
+        if opening.attempt == 0:  # rule 12: a session's refusal counts once
+            self._metrics.refused.labels(reason).inc()
+
+
+class Call:
+    """One gRPC call: reads always, writes in order, ends once."""
+
+    def __init__(self, requests: Any, context: Any, slot: Slot, metrics: RecogniserMetrics) -> None:
+        self._requests, self._context, self._slot, self._metrics = requests, context, slot, metrics
+        self._out: asyncio.Queue[pb.RecognizeResponse] = asyncio.Queue(OUTGOING)
+        self._verdict: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._last_message = time.monotonic()
+        self._arrivals: deque[tuple[int, float]] = deque()
+
+    def end(self, reason: StreamEnd) -> None:
+        """End the call with this status, from outside."""
+        if not self._verdict.done():
+            self._verdict.set_exception(reason)
+
+    def announce_draining(self, seconds: float) -> None:
+        """Ask the gateway to resume elsewhere."""
+        draining = pb.Draining(deadline_ms=int(seconds * 1000))
+        if not self._out.full():
+            self._out.put_nowait(pb.RecognizeResponse(draining=draining))
+
+    async def run(self, opening: pb.Open, *, engine: WindowEngine, voice: VoiceActivity, offer: Offer) -> None:
+        """Until the stream has ended; raises StreamEnd."""
+        stream = RecognitionStream(opening, engine=engine, voice=voice, send=self._out.put, offer=offer)
+        parts = (stream.run(), self._read(stream.inbox), self._write(), stream.tick(), self._watch(stream))
+        tasks = [asyncio.create_task(part) for part in parts]
+        try:
+            done, _ = await asyncio.wait({*tasks, self._verdict}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            await self._flush(tasks[2])
+        except EngineLostError:
+            raise StreamEnd(grpc.StatusCode.UNAVAILABLE, "the model server is away; resume elsewhere") from None
+        except ContractError as broken:
+            raise StreamEnd(grpc.StatusCode.INVALID_ARGUMENT, str(broken)) from None
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if not self._verdict.done():
+                self._verdict.cancel()
+
+    async def _read(self, inbox: Inbox) -> None:
+        async for request in self._requests:
+            self._last_message = time.monotonic()
+            inbox.take(request)
+            if request.WhichOneof("message") == "audio":
+                self._arrivals.append((inbox.recording.end, self._last_message))
+        inbox.half_close()
+        await asyncio.Event().wait()  # the stream ends by itself when it has heard everything
+
+    async def _write(self) -> None:
+        while True:
+            await self._context.write(await self._out.get())
+            self._out.task_done()
+
+    async def _flush(self, writer: "asyncio.Task[None]") -> None:
+        """Let everything that was said reach the gateway; a writer that fails ends the wait."""
+        emptied = asyncio.create_task(self._out.join())
+        await asyncio.wait({emptied, writer}, return_when=asyncio.FIRST_COMPLETED)
+        emptied.cancel()
+
+    async def _watch(self, stream: RecognitionStream) -> None:
+        """Frees an idle slot, notes a finished replay, and measures how long chunks wait."""
+        heard = stream.processed
+        while True:
+            await asyncio.sleep(0.1)
+            if stream.caught_up.is_set():
+                self._slot.caught_up()
+            self._metrics.audio.inc((stream.processed - heard) / SAMPLE_RATE)
+            heard = stream.processed
+            self._measure(heard)
+            if time.monotonic() - self._last_message > IDLE_SECONDS:
+                raise StreamEnd(grpc.StatusCode.DEADLINE_EXCEEDED, f"neither audio nor Ping for {IDLE_SECONDS:.0f} s")
+
+    def _measure(self, heard: int) -> None:
+        now = time.monotonic()
+        while self._arrivals and self._arrivals[0][0] <= heard:
+            self._metrics.chunk_latency.observe(now - self._arrivals.popleft()[1])

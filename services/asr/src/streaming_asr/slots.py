@@ -1,0 +1,50 @@
+"""Admission: who gets one of the pod's streams (rule 12 of the contract). Pure."""
+
+import math
+
+
+class Full(Exception):
+    """No slot; the text says how many are in use."""
+
+
+class Slot:
+    """One stream's place; freed once, whatever happens."""
+
+    def __init__(self, slots: "Slots", *, replaying: bool) -> None:
+        self._slots, self._replaying, self._held = slots, replaying, True
+
+    def caught_up(self) -> None:
+        """A resumed stream has heard its replay."""
+        if self._replaying:
+            self._replaying = False
+            self._slots.replaying -= 1
+
+    def free(self) -> None:
+        """Give the place back."""
+        self.caught_up()
+        if self._held:
+            self._held = False
+            self._slots.active -= 1
+
+
+class Slots:
+    """Counts streams. New ones get `capacity`; resumed ones 15 % more, at least one: a lost pod's sessions fit."""
+
+    def __init__(self, capacity: int, replays: int = 4) -> None:
+        """`replays` bounds the resumed streams that catch up at the same time."""
+        self.capacity = capacity
+        self.reserve = max(1, math.ceil(capacity * 0.15))
+        self._replay_limit = replays
+        self.active = 0
+        self.replaying = 0
+
+    def take(self, *, resume: bool) -> Slot:
+        """Take a place; raises Full."""
+        limit = self.capacity + (self.reserve if resume else 0)
+        if self.active >= limit:
+            raise Full(f"all {limit} streams of this recogniser are in use; retry on another pod or add replicas")
+        if resume and self.replaying >= self._replay_limit:
+            raise Full(f"{self.replaying} streams are catching up on this recogniser; retry in a moment")
+        self.active += 1
+        self.replaying += resume
+        return Slot(self, replaying=resume)
