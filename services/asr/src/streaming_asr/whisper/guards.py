@@ -1,0 +1,42 @@
+"""Guards against what Whisper invents where nobody speaks: loops, and words crammed into no time. Pure."""
+
+from collections.abc import Sequence
+
+# Fast speech is about 7 tokens a second in English and 12 in the languages that the tokenizer splits finest.
+TOKENS_PER_SECOND = 14
+SPARE_TOKENS = 12
+# A phrase said this often in a row is a loop; a single word may be repeated more ("no, no, no, no").
+PHRASE_REPEATS = 4
+WORD_REPEATS = 8
+LONGEST_PHRASE = 12
+# faster-whisper's and Whisper's own rule for silence.
+NO_SPEECH_PROBABILITY = 0.6
+POOR_LOG_PROBABILITY = -1.0
+
+
+def token_budget(samples: int, sample_rate: int) -> int:
+    """Most tokens that `samples` of audio may give."""
+    return SPARE_TOKENS + samples * TOKENS_PER_SECOND // sample_rate
+
+
+def is_silence(no_speech_probability: float, mean_log_probability: float) -> bool:
+    """Whether the model itself holds the window for silence."""
+    return no_speech_probability > NO_SPEECH_PROBABILITY and mean_log_probability < POOR_LOG_PROBABILITY
+
+
+def without_loop(words: Sequence[str]) -> int:
+    """Number of words to keep: up to the end of the first round of a phrase that goes round and round."""
+    keys = [word.strip(" .,!?;:").lower() for word in words]
+    for begin in range(len(keys)):
+        for length in range(1, LONGEST_PHRASE + 1):
+            if _rounds(keys, begin, length) >= (WORD_REPEATS if length == 1 else PHRASE_REPEATS):
+                return begin + length
+    return len(keys)
+
+
+def _rounds(keys: Sequence[str], begin: int, length: int) -> int:
+    phrase = keys[begin : begin + length]
+    rounds = 1
+    while len(phrase) == length and keys[begin + rounds * length : begin + (rounds + 1) * length] == phrase:
+        rounds += 1
+    return rounds

@@ -1,0 +1,91 @@
+"""From tokens and their alignment to words with times. Pure.
+
+CTranslate2 gives, for one window, the path of Whisper's cross attention: pairs (token, 20 ms frame). A word begins
+where the path first reaches its first token and ends where the next word begins.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+FRAME = 320  # samples of one encoder frame: 20 ms
+PREPENDED = "\"'“¿([{-¡«"
+APPENDED = "\"'.。,，!！?？:：”)]}、»…"
+# A word is held for this many times the median word at most, where a pause follows it or comes before it.
+LONGEST_MEDIAN = 0.7 * 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class TimedWord:
+    """A word inside a window: `start` and `end` in samples from the window's start, `confidence` 0 to 1."""
+
+    text: str
+    start: int
+    end: int
+    confidence: float
+
+
+def timed_words(
+    texts: Sequence[str],
+    token_counts: Sequence[int],
+    path: Sequence[tuple[int, int]],
+    probabilities: Sequence[float],
+    samples: int,
+) -> list[TimedWord]:
+    """Words with times, never beyond `samples`.
+
+    `texts` and `token_counts` are the words as the tokenizer splits them, without the end token; `path` is the
+    alignment of all their tokens and the end token; `probabilities` are those of the tokens.
+    """
+    reached: dict[int, int] = {}
+    for token, frame in path:
+        reached.setdefault(token, frame)
+    words = []
+    first = 0
+    for text, count in zip(texts, token_counts, strict=True):
+        after = first + count
+        start, end = reached.get(first, 0) * FRAME, reached.get(after, samples // FRAME) * FRAME
+        confidence = float(np.mean(probabilities[first:after])) if probabilities[first:after] else 0.0
+        words.append(TimedWord(text, min(start, samples), min(max(end, start), samples), confidence))
+        first = after
+    return _shortened(_punctuation_joined(words))
+
+
+def _punctuation_joined(words: Sequence[TimedWord]) -> list[TimedWord]:
+    """Punctuation that stands alone joins the word it belongs to."""
+    joined: list[TimedWord] = []
+    opening = ""
+    for word in words:
+        bare = word.text.strip()
+        if not bare:
+            continue
+        if joined and not opening and all(sign in APPENDED for sign in bare) and not word.text.startswith(" "):
+            before = joined[-1]
+            joined[-1] = TimedWord(before.text + bare, before.start, before.end, before.confidence)
+        elif all(sign in PREPENDED for sign in bare):
+            opening += bare
+        elif any(sign.isalnum() for sign in bare):
+            joined.append(TimedWord(opening + bare, word.start, word.end, word.confidence))
+            opening = ""
+    return joined
+
+
+def _shortened(words: Sequence[TimedWord]) -> list[TimedWord]:
+    """Long words lose the pause that the alignment gave them.
+
+    The first word of a window and a word after a full stop lose their beginning, others their end.
+    """
+    durations = [word.end - word.start for word in words if word.end > word.start]
+    if not durations:
+        return list(words)
+    longest = int(2 * min(LONGEST_MEDIAN, float(np.median(durations))))
+    kept = []
+    after_pause = True
+    for word in words:
+        start, end = word.start, word.end
+        if end - start > longest:
+            start, end = (end - longest, end) if after_pause else (start, start + longest)
+        kept.append(TimedWord(word.text, start, end, word.confidence))
+        after_pause = word.text[-1] in ".。!！?？"
+    return kept
