@@ -55,6 +55,11 @@ class PublicKeys:
             raise KeyFileInvalid("no list 'keys' with at least one key; it must be a JWKS: {'keys': [...]}")
         return cls(tuple(_pinned(entry, f"keys[{index}]") for index, entry in enumerate(entries)))
 
+    def joined(self, other: "PublicKeys") -> "PublicKeys":
+        """These keys and those of `other` that are not among them, as while an issuer's key is being replaced."""
+        known = {pinned.key_id for pinned in self.keys}
+        return PublicKeys((*self.keys, *(pinned for pinned in other.keys if pinned.key_id not in known)))
+
     def to_json(self) -> str:
         """The JWKS, with a newline at the end."""
         return json.dumps({"keys": [dict(pinned.jwk) for pinned in self.keys]}, indent=2) + "\n"
