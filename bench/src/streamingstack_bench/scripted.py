@@ -106,7 +106,7 @@ class _ScriptedVoiceStream:
 
 
 class ScriptedEngine:
-    """Hears exactly the words that lie wholly inside the window."""
+    """Hears the words that begin inside the window; one that the window's end cuts is heard up to there."""
 
     def __init__(self, script: Script, *, delay_seconds: float = 0.0) -> None:
         """`delay_seconds` is how long each decode takes."""
@@ -118,9 +118,9 @@ class ScriptedEngine:
             await asyncio.sleep(self._delay)
         begin, end = window.first_sample, window.first_sample + len(window.pcm)
         heard = tuple(
-            HeardWord(word.text, word.start_ms * PER_MS, word.end_ms * PER_MS, word.confidence)
+            HeardWord(word.text, word.start_ms * PER_MS, min(word.end_ms * PER_MS, end), word.confidence)
             for word in self._script.words
-            if begin <= word.start_ms * PER_MS and word.end_ms * PER_MS <= end
+            if begin <= word.start_ms * PER_MS < end
         )
         return Hypothesis(heard, self._script.language, self._script.language_confidence)
 
