@@ -1,0 +1,39 @@
+"""What rules a session's turns, and when a change of it counts."""
+
+from collections import deque
+from dataclasses import dataclass
+
+from stack_model.catalogue import Family
+
+
+@dataclass(frozen=True)
+class TurnConfig:
+    """Resolved settings of one session's turns; silences and delays in milliseconds of audio."""
+
+    family: Family
+    min_turn_silence: int
+    max_turn_silence: int
+    end_of_turn_confidence_threshold: float = 0.4
+    format_turns: bool = False
+    include_partial_turns: bool = True
+    report_language: bool = False
+    continuous_partials: bool = False
+    interruption_delay: int = 500
+
+
+class Timeline:
+    """The configuration in force at a position: a checkpoint is judged by the one at its sample, not at its arrival."""
+
+    def __init__(self, config: TurnConfig) -> None:
+        self._current = config
+        self._pending: deque[tuple[int, TurnConfig]] = deque()
+
+    def change(self, at_sample: int, config: TurnConfig) -> None:
+        """From `at_sample` on, `config` is in force. Positions never go back."""
+        self._pending.append((at_sample, config))
+
+    def at(self, sample: int) -> TurnConfig:
+        """The configuration at `sample`; asked with positions that never go back."""
+        while self._pending and self._pending[0][0] <= sample:
+            self._current = self._pending.popleft()[1]
+        return self._current
