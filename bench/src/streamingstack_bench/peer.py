@@ -13,16 +13,16 @@ from streaming_asr.engine import SAMPLE_RATE
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 from streamingstack.asr.v1 import recognizer_pb2_grpc as rpc
 
-Policy = Callable[[pb.Checkpoint], int]
+Policy = Callable[[pb.Checkpoint], pb.Decision]
 Order = pb.Update | pb.Finalize
 
 
 def silence_policy(end_at_ms: int) -> Policy:
     """End the segment at any checkpoint whose silence is at least `end_at_ms`."""
 
-    def decide(checkpoint: pb.Checkpoint) -> int:
+    def decide(checkpoint: pb.Checkpoint) -> pb.Decision:
         ends = checkpoint.silence_ms >= end_at_ms or checkpoint.reason == pb.CHECKPOINT_REASON_CAP
-        return int(pb.DECISION_END_SEGMENT if ends else pb.DECISION_CONTINUE)
+        return pb.DECISION_END_SEGMENT if ends else pb.DECISION_CONTINUE
 
     return decide
 
@@ -112,13 +112,13 @@ class _Session:
         self, opened: pb.Open, pcm: NDArray[np.int16], orders: Mapping[int, Sequence[Order]], how: Delivery, last: int
     ) -> None:
         await self.write(open=opened)
-        await self.send(pcm, orders, how)
+        await self.send(pcm, orders, how, opened.first_sample)
         await self.until(lambda: last in self.finalized)
 
-    async def send(self, pcm: NDArray[np.int16], orders: Mapping[int, Sequence[Order]], how: Delivery) -> None:
+    async def send(self, pcm: NDArray[np.int16], orders: Mapping[int, Sequence[Order]], how: Delivery, at: int) -> None:
         chunk = how.chunk_ms * SAMPLE_RATE // 1000
-        stops = sorted({*range(chunk, len(pcm), chunk), *orders, len(pcm)})
-        at, began = 0, asyncio.get_running_loop().time()
+        stops = sorted({*range(at + chunk, len(pcm), chunk), *orders, len(pcm)})
+        began = asyncio.get_running_loop().time()
         for stop in stops:
             if how.speed is not None:
                 due = began + stop / SAMPLE_RATE / how.speed
@@ -142,7 +142,7 @@ async def play(
     how: Delivery | None = None,
     observe: Callable[[str, Any], None] = lambda _direction, _message: None,
 ) -> Played:
-    """Play one session to a recogniser at `target` and end it with a Finalize after the last sample.
+    """Play a session to a recogniser at `target`, from `opened.first_sample` on, and finalize it at its last sample.
 
     `orders` maps positions to what is sent right after the audio before them. `observe` sees every message, up and
     down. Raises grpc.aio.AioRpcError when the recogniser ends the stream otherwise than OK.

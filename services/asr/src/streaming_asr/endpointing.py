@@ -46,15 +46,18 @@ class Endpointer:
         floor: int = 0,
         open_start: int | None = None,
         first_sample: int = 0,
+        context_until: int = 0,
     ) -> None:
         """`cap` is the longest segment in samples; `open_start` resumes inside a segment that starts there.
 
-        A resumed segment's silence counts from `first_sample` until a voice is heard, so that it can always end.
+        A resumed segment's silence counts from `first_sample` until a voice is heard, so that it can always end. Where
+        none is open, voices before `context_until` belong to segments that have ended, and open none.
         """
         self.threshold = threshold
         self.checkpoints_ms = tuple(checkpoints_ms)
         self._cap = cap
         self._number = number
+        self._context_until = context_until
         self._floor = floor
         self.segment = None if open_start is None else Segment(number, open_start, floor)
         self.speaking = False
@@ -79,6 +82,8 @@ class Endpointer:
 
     def hear(self, start: int, end: int, probability: float) -> Started | Stopped | None:
         """Take the frame `[start, end)`."""
+        if self.segment is None and end <= self._context_until:
+            return None
         if probability >= self.threshold:
             self._confidence = probability
             if self.speaking:

@@ -76,6 +76,7 @@ class RecognitionStream:
             floor=opening.segment_floor,
             open_start=opening.segment_start if opening.segment_open else None,
             first_sample=opening.first_sample,
+            context_until=opening.emit_after_sample,
         )
         self._index = replies.WordIndex(opening.next_word_index, counting=not offer.replacing)
         self._words: SegmentWords | None = None
