@@ -1,0 +1,102 @@
+"""Types of parameters: the same for the query, where all is text, and for UpdateConfiguration, where it is JSON."""
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+LONGEST_PROMPT = 1750
+_MOST_KEYTERMS = 100
+_LONGEST_KEYTERM = 50
+
+Language = Literal[
+    "en", "es", "de", "fr", "it", "pt", "tr", "nl", "sv", "no", "da", "fi", "hi", "vi", "ar", "he", "ja", "ur", "zh",
+    "ru", "ko", "ca", "gl", "ro", "et", "fa", "yue", "af", "mr", "zu", "xh", "nn", "multi",
+]  # fmt: skip
+
+
+def _json_array(value: Any) -> Any:
+    """A list as it is, or as JSON in one string."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            value = None
+    if isinstance(value, list):
+        return value
+    raise ValueError("Invalid JSON array")
+
+
+def _json_object(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            value = None
+    if isinstance(value, dict):
+        return value
+    raise ValueError("Invalid JSON object")
+
+
+def _comma_list(value: Any) -> Any:
+    """A JSON array, or names between commas."""
+    if isinstance(value, str) and not value.lstrip().startswith("["):
+        return [name.strip() for name in value.split(",")]
+    return _json_array(value)
+
+
+def _keyterms(terms: list[str]) -> list[str]:
+    if len(terms) > _MOST_KEYTERMS:
+        raise ValueError("Max 100 items")
+    return [term for term in terms if term.strip() and len(term) <= _LONGEST_KEYTERM]
+
+
+def _languages(codes: list[Language]) -> list[Language]:
+    if len(codes) > 10:
+        raise ValueError("Max 10 items")
+    if "multi" in codes and len(codes) > 1:
+        raise ValueError("'multi' stands alone")
+    return codes
+
+
+def _at_most(name: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if len(text) > LONGEST_PROMPT:
+            raise ValueError(f"{name} exceeds maximum length of {LONGEST_PROMPT} characters (got {len(text)})")
+        return text
+
+    return AfterValidator(check)
+
+
+def _rate(hertz: int) -> int:
+    if hertz < 8_000:
+        raise ValueError("sample_rate must be at least 8,000 Hz")
+    if hertz > 96_000:
+        raise ValueError("sample_rate must be at most 96,000 Hz")
+    return hertz
+
+
+def _encoding(name: str) -> str:
+    if name not in ("pcm_s16le", "pcm_mulaw"):
+        raise ValueError(f"'{name}' is not a valid Encoding")
+    return name
+
+
+def _no_redaction(wanted: bool) -> bool:
+    if wanted:
+        raise ValueError("redaction of personal data is not available on this server")
+    return wanted
+
+
+Silence = Annotated[int, Field(ge=0)]
+Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Keyterms = Annotated[list[str], AfterValidator(_keyterms), BeforeValidator(_json_array)]
+Languages = Annotated[list[Language], AfterValidator(_languages), BeforeValidator(_json_array)]
+Names = Annotated[list[str], BeforeValidator(_comma_list)]
+JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
+Prompt = Annotated[str, _at_most("prompt")]
+AgentContext = Annotated[str, _at_most("agent_context")]
+SampleRate = Annotated[int, AfterValidator(_rate)]
+Encoding = Annotated[str, AfterValidator(_encoding)]
+Redaction = Annotated[bool, AfterValidator(_no_redaction)]
+Mode = Literal["min_latency", "balanced", "max_accuracy"]

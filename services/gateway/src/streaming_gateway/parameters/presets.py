@@ -1,0 +1,35 @@
+"""What holds where the client says nothing, by model and mode."""
+
+from dataclasses import dataclass, replace
+
+from stack_model.catalogue import Family
+
+from streaming_gateway.parameters.fields import Mode
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Silences and delays in milliseconds."""
+
+    min_turn_silence: int
+    max_turn_silence: int
+    vad_threshold: float
+    continuous_partials: bool = False
+    interruption_delay: int = 500
+
+
+_UNIVERSAL = Preset(min_turn_silence=400, max_turn_silence=1280, vad_threshold=0.4)
+_REALTIME_PRO = Preset(min_turn_silence=100, max_turn_silence=1000, vad_threshold=0.3)
+_UNIVERSAL_3 = Preset(min_turn_silence=128, max_turn_silence=1536, vad_threshold=0.3, continuous_partials=True)
+_WITH_SPEAKERS = Preset(min_turn_silence=640, max_turn_silence=768, vad_threshold=0.5)
+
+
+def preset(family: Family, speech_model: str, mode: Mode | None, *, speaker_labels: bool) -> Preset:
+    """The settings of `speech_model`, the id that the client asked for."""
+    if family == "universal":
+        return _UNIVERSAL
+    if speech_model.startswith("u3-rt-pro"):
+        return _REALTIME_PRO
+    if speaker_labels:
+        return _WITH_SPEAKERS
+    return replace(_UNIVERSAL_3, min_turn_silence=800) if mode == "max_accuracy" else _UNIVERSAL_3

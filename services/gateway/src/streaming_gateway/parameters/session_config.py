@@ -1,0 +1,118 @@
+"""One session's configuration, resolved: what the client said over what its model's preset says."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from stack_model.catalogue import GatewayModel
+
+from streaming_gateway.catalogue import Catalogue
+from streaming_gateway.link import Hearing
+from streaming_gateway.parameters.fields import LONGEST_PROMPT, Mode
+from streaming_gateway.parameters.model import ConnectParameters, Tunable
+from streaming_gateway.parameters.presets import Preset, preset
+from streaming_gateway.problems import invalid_parameter
+from streaming_gateway.turns import TurnConfig, checkpoints_ms
+
+API_VERSION = "2025-05-12"
+_OF_THE_MODE = tuple(Preset.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class SessionConfig:
+    """`speech_model` is the id to echo, `said` every tunable the client ever set."""
+
+    speech_model: str
+    model: GatewayModel
+    connect: ConnectParameters
+    said: Tunable
+
+    @property
+    def universal3(self) -> bool:
+        """Whether turns follow the rules of Universal-3."""
+        return self.model.family == "universal-3"
+
+    @property
+    def mode(self) -> Mode | None:
+        """The preset's name; None for models without one."""
+        return (self.said.mode or "balanced") if self.universal3 else None
+
+    @property
+    def preset(self) -> Preset:
+        """The preset with the client's own values over it."""
+        base = preset(self.model.family, self.speech_model, self.mode, speaker_labels=self.connect.speaker_labels)
+        own = {name: getattr(self.said, name) for name in _OF_THE_MODE if getattr(self.said, name) is not None}
+        resolved = replace(base, **own)
+        if self.universal3:
+            return replace(resolved, min_turn_silence=min(max(resolved.min_turn_silence, 50), 10_000))
+        return resolved
+
+    @property
+    def turns(self) -> TurnConfig:
+        """What rules the turns."""
+        threshold = self.said.end_of_turn_confidence_threshold
+        return TurnConfig(
+            family=self.model.family,
+            min_turn_silence=self.preset.min_turn_silence,
+            max_turn_silence=self.preset.max_turn_silence,
+            end_of_turn_confidence_threshold=0.4 if threshold is None else threshold,
+            format_turns=bool(self.said.format_turns),
+            include_partial_turns=self.connect.include_partial_turns,
+            report_language=self.connect.language_detection and not self.speech_model.endswith("-english"),
+            continuous_partials=self.preset.continuous_partials,
+            interruption_delay=self.preset.interruption_delay,
+        )
+
+    @property
+    def hearing(self) -> Hearing:
+        """What the recogniser is told. Steering and context are for Universal-3 only."""
+        steered = self.universal3 and self.said.language_codes not in (None, ["multi"])
+        return Hearing(
+            vad_threshold=self.preset.vad_threshold,
+            checkpoints_ms=checkpoints_ms(self.turns),
+            language_codes=tuple(self.said.language_codes or ()) if steered else (),
+            prompt=self._prompt() if self.universal3 else "",
+            keyterms=tuple(self.said.keyterms_prompt or ()),
+        )
+
+    def echo(self) -> dict[str, Any]:
+        """The configuration as Begin tells it: nothing that might be spoken."""
+        return {
+            "model": self.speech_model,
+            "mode": self.mode,
+            "api_version": API_VERSION,
+            "speaker_labels": False,
+            "redact_pii": False,
+            "filter_profanity": False,
+            "domain": None,
+            "voice_focus": None,
+            "sample_rate": self.connect.sample_rate,
+            "encoding": self.connect.encoding,
+            "min_turn_silence": self.preset.min_turn_silence,
+            "max_turn_silence": self.preset.max_turn_silence,
+            "vad_threshold": self.preset.vad_threshold,
+            "end_of_turn_confidence_threshold": self.turns.end_of_turn_confidence_threshold,
+            "format_turns": True if self.universal3 else self.turns.format_turns,
+        }
+
+    def updated(self, change: Tunable) -> "SessionConfig":
+        """After an UpdateConfiguration. A mode re-applies its preset; what came in the same message is over it."""
+        new = change.model_dump(exclude_none=True)
+        old = self.said.model_dump(exclude_none=True)
+        if "mode" in new and self.universal3:
+            old = {name: value for name, value in old.items() if name not in _OF_THE_MODE}
+        return replace(self, said=Tunable.model_construct(**{**old, **new}))
+
+    def _prompt(self) -> str:
+        context = " ".join(filter(None, (self.said.prompt, self.said.agent_context)))
+        return context[-LONGEST_PROMPT:]
+
+
+def resolve(connect: ConnectParameters, catalogue: Catalogue) -> SessionConfig:
+    """The configuration of a new session; raises Problem 3006."""
+    speech_model, model = catalogue.find(connect.speech_model, connect.language)
+    if model.family == "universal":
+        for name in ("prompt", "mode"):
+            if getattr(connect, name) is not None:
+                raise invalid_parameter(name, f"Value error, {name} is not supported by {speech_model}")
+    said = Tunable.model_construct(**{name: getattr(connect, name) for name in Tunable.model_fields})
+    return SessionConfig(speech_model, model, connect, said)

@@ -1,0 +1,250 @@
+"""Parameters of the query and of UpdateConfiguration: what is taken, what is refused and how it is said."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stack_model.catalogue import GatewayModel
+from streaming_gateway.catalogue import Catalogue
+from streaming_gateway.parameters import SessionConfig, read_query, read_update, resolve
+from streaming_gateway.parameters.model import ConnectParameters, Tunable
+from streaming_gateway.problems import Problem
+
+ENGLISH = GatewayModel(speech_model="universal-streaming-english", route="en-default", family="universal")
+MULTI = GatewayModel(speech_model="universal-streaming-multilingual", route="ml-default", family="universal")
+U3 = GatewayModel(speech_model="universal-3-5-pro", route="u3-pro", family="universal-3")
+ALL = Catalogue((ENGLISH, MULTI, U3))
+ON_U3 = {"speech_model": "universal-3-5-pro"}
+
+
+def config(catalogue: Catalogue = ALL, /, **query: Any) -> SessionConfig:
+    return resolve(read_query(urlencode(query))[0], catalogue)
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ({"speech_model": "nope"}, "Invalid 'speech_model': Input should be 'universal-streaming-english', "),
+        ({"speech_model": "u3-pro"}, "Invalid 'speech_model'"),
+        ({"sample_rate": 7000}, "Invalid 'sample_rate': Value error, sample_rate must be at least 8,000 Hz"),
+        ({"sample_rate": 200000}, "sample_rate must be at most 96,000 Hz"),
+        ({"sample_rate": "abc"}, "'sample_rate': Input should be a valid integer, unable to parse string as an int"),
+        ({"encoding": "flac"}, "'flac' is not a valid Encoding"),
+        ({"encoding": "opus"}, "'opus' is not a valid Encoding"),
+        ({"format_turns": "maybe"}, "Invalid 'format_turns'"),
+        ({"end_of_turn_confidence_threshold": 1.5}, "'end_of_turn_confidence_threshold': Input should be less than"),
+        ({"end_of_turn_confidence_threshold": "nan"}, "Invalid 'end_of_turn_confidence_threshold'"),
+        ({"vad_threshold": -0.1}, "Invalid 'vad_threshold': Input should be greater than or equal to 0"),
+        ({"min_turn_silence": -1}, "Invalid 'min_turn_silence'"),
+        ({"keyterms_prompt": json.dumps(["x"] * 101)}, "Invalid 'keyterms_prompt': Value error, Max 100 items"),
+        ({"keyterms_prompt": "abc"}, "Invalid 'keyterms_prompt': Value error, Invalid JSON array"),
+        ({"keyterms_prompt": "[" * 100_000}, "Invalid JSON array"),
+        ({"keyterms_prompt": "[1]"}, "Invalid 'keyterms_prompt.0'"),
+        ({"inactivity_timeout": 4}, "Invalid 'inactivity_timeout'"),
+        ({"inactivity_timeout": 3601}, "Invalid 'inactivity_timeout'"),
+        ({**ON_U3, "prompt": "p" * 1751}, "prompt exceeds maximum length of 1750 characters (got 1751)"),
+        ({**ON_U3, "agent_context": "a" * 1800}, "agent_context exceeds maximum length of 1750 characters (got 1800)"),
+        ({"prompt": "x"}, "Invalid 'prompt'"),
+        ({"mode": "balanced"}, "Invalid 'mode'"),
+        ({**ON_U3, "mode": "fast"}, "Invalid 'mode': Input should be 'min_latency', 'balanced' or 'max_accuracy'"),
+        ({**ON_U3, "language_codes": '["xx"]'}, "Invalid 'language_codes.0'"),
+        ({**ON_U3, "language_codes": json.dumps(["en"] * 11)}, "Invalid 'language_codes'"),
+        ({**ON_U3, "language_codes": '["en","multi"]'}, "Invalid 'language_codes'"),
+        ({"max_speakers": 11}, "Invalid 'max_speakers'"),
+        ({**ON_U3, "interruption_delay": 1001}, "Invalid 'interruption_delay'"),
+        ({"voice_focus": "loud"}, "Invalid 'voice_focus'"),
+        ({"previous_context_n_turns": 101}, "Invalid 'previous_context_n_turns'"),
+        ({"redact_pii": "true"}, "Invalid 'redact_pii'"),
+        ({"llm_gateway": "[]"}, "Invalid 'llm_gateway'"),
+    ],
+)
+def test_a_wrong_value_is_refused_before_the_session_with_the_parameter_named(
+    query: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(Problem) as refused:
+        config(**query)
+    assert refused.value.code == 3006
+    assert refused.value.text.startswith("User Input Validation Error: ")
+    assert named in refused.value.text
+
+
+def test_a_repeated_parameter_is_no_list() -> None:
+    with pytest.raises(Problem, match="invalid_parameter"):
+        read_query("keyterms_prompt=a&keyterms_prompt=b")
+
+
+@pytest.mark.parametrize("said", ["true", "True", "1", "yes", "on", "TRUE", "t"])
+def test_booleans_come_in_many_spellings(said: str) -> None:
+    assert config(format_turns=said).turns.format_turns
+
+
+@pytest.mark.parametrize("said", ["false", "False", "0", "no", "off", ""])
+def test_so_does_no(said: str) -> None:
+    assert not config(format_turns=said).turns.format_turns
+
+
+def test_unknown_names_are_told_apart_and_ignored() -> None:
+    _, unknown = read_query("min_turn_silense=9&sample_rate=8000&webhook_url=x&token=t")
+    assert unknown == ["min_turn_silense"]
+
+
+def test_pipecat_s_query_is_taken() -> None:
+    query = (
+        "sample_rate=16000&encoding=pcm_s16le&speech_model=universal-streaming-english&formatted_finals=true"
+        "&format_turns=true&end_of_turn_confidence_threshold=1.0&min_turn_silence=160&word_finalization_max_wait_time=1"
+    )
+    parameters, unknown = read_query(query)
+    assert unknown == []
+    assert resolve(parameters, ALL).hearing.checkpoints_ms[:2] == (160, 400)
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "value"),
+    [
+        ({"min_end_of_turn_silence_when_confident": 160}, "min_turn_silence", 160),
+        ({"min_end_of_turn_silence_when_confident": 160, "min_turn_silence": 200}, "min_turn_silence", 200),
+        ({"min_turn_silence": "160.0"}, "min_turn_silence", 160),
+        ({"formatted_finals": "true"}, "format_turns", True),
+        ({"formatted_finals": "true", "format_turns": "false"}, "format_turns", False),
+        ({}, "max_turn_silence", 1280),
+        ({}, "min_turn_silence", 400),
+        ({}, "end_of_turn_confidence_threshold", 0.4),
+        ({"end_of_turn_confidence_threshold": 0}, "end_of_turn_confidence_threshold", 0),
+        (ON_U3, "min_turn_silence", 128),
+        (ON_U3, "max_turn_silence", 1536),
+        (ON_U3, "continuous_partials", True),
+        ({**ON_U3, "mode": "max_accuracy"}, "min_turn_silence", 800),
+        ({**ON_U3, "mode": "max_accuracy", "min_turn_silence": 300}, "min_turn_silence", 300),
+        ({**ON_U3, "min_turn_silence": 10}, "min_turn_silence", 50),
+        ({**ON_U3, "speaker_labels": "true"}, "max_turn_silence", 768),
+        ({"speech_model": "u3-rt-pro"}, "min_turn_silence", 100),
+        ({"speech_model": "u3-rt-pro"}, "max_turn_silence", 1000),
+        ({"language_detection": "true", "speech_model": "universal-streaming-multilingual"}, "report_language", True),
+        ({"language_detection": "true"}, "report_language", False),
+        ({"include_partial_turns": "False"}, "include_partial_turns", False),
+    ],
+)
+def test_what_the_client_says_goes_over_the_preset_of_its_model(
+    query: dict[str, Any], field: str, value: object
+) -> None:
+    assert getattr(config(**query).turns, field) == value
+
+
+@pytest.mark.parametrize(
+    ("requested", "route"),
+    [
+        (None, "en-default"),
+        ("", "en-default"),
+        ("universal-streaming-multilingual", "ml-default"),
+        ("universal-3-5-pro", "u3-pro"),
+        ("u3-rt-pro", "u3-pro"),
+        ("universal-3-6-pro", "u3-pro"),
+        ("universal-3-6", "u3-pro"),
+    ],
+)
+def test_a_speech_model_leads_to_a_route_and_is_echoed_as_requested(requested: str | None, route: str) -> None:
+    chosen = config(**({} if requested is None else {"speech_model": requested}))
+    assert chosen.model.route == route
+    assert chosen.echo()["model"] == (requested or "universal-streaming-english")
+
+
+def test_without_english_the_first_model_is_the_default_and_multi_finds_its_own() -> None:
+    assert config(Catalogue((U3, MULTI))).speech_model == "universal-3-5-pro"
+    assert config(Catalogue((U3, MULTI), default="universal-streaming-multilingual")).model is MULTI
+    assert config(language="multi").model is MULTI
+    with pytest.raises(ValueError, match="not served"):
+        Catalogue((U3,), default="universal-streaming-english")
+
+
+def test_aliases_can_be_switched_off_and_need_their_model() -> None:
+    for catalogue in (Catalogue((ENGLISH,)), Catalogue((U3,), aliases=False)):
+        with pytest.raises(Problem):
+            config(catalogue, speech_model="u3-rt-pro")
+
+
+def test_steering_and_context_reach_universal3_only() -> None:
+    heard = config(**ON_U3, language_codes='["en","es"]', prompt="About", agent_context="Hi").hearing
+    assert (heard.language_codes, heard.prompt) == (("en", "es"), "About Hi")
+    assert config(**ON_U3, language_code="es").hearing.language_codes == ("es",)
+    assert config(**ON_U3, language_codes='["multi"]').hearing.language_codes == ()
+    assert config(language_codes='["es"]').hearing.language_codes == ()
+
+
+def test_a_keyterm_too_long_is_left_out_and_the_old_name_works() -> None:
+    assert config(keyterms_prompt=json.dumps(["k" * 51, "Ostrava", " "])).hearing.keyterms == ("Ostrava",)
+    assert config(keyterms='["Ostrava"]').hearing.keyterms == ("Ostrava",)
+
+
+def test_begin_echoes_the_eight_keys_in_their_types() -> None:
+    echo = config().echo()
+    assert list(echo)[:8] == [
+        "model", "mode", "api_version", "speaker_labels", "redact_pii", "filter_profanity", "domain", "voice_focus",
+    ]  # fmt: skip
+    assert echo["mode"] is None
+    assert config(**ON_U3).echo()["mode"] == "balanced"
+
+
+def test_an_update_changes_what_it_names_and_null_is_not_said() -> None:
+    before = config(keyterms_prompt='["Ostrava"]', max_turn_silence=900)
+    after = before.updated(
+        read_update({"type": "UpdateConfiguration", "max_turn_silence": 400, "keyterms_prompt": None})
+    )
+    assert after.turns.max_turn_silence == 400
+    assert after.hearing.keyterms == ("Ostrava",)
+    assert after.updated(read_update({"keyterms_prompt": []})).hearing.keyterms == ()
+    assert after.updated(read_update({"some_new_field": 1, "sample_rate": 8000})) == after
+
+
+def test_a_mode_re_applies_its_preset_and_its_own_message_goes_over_it() -> None:
+    before = config(**ON_U3, min_turn_silence=300)
+    assert before.updated(read_update({"mode": "max_accuracy"})).turns.min_turn_silence == 800
+    both = read_update({"mode": "max_accuracy", "min_turn_silence": 200})
+    assert before.updated(both).turns.min_turn_silence == 200
+
+
+def test_what_belongs_to_another_family_is_ignored_in_an_update() -> None:
+    after = config().updated(read_update({"prompt": "x", "mode": "max_accuracy", "language_codes": ["es"]}))
+    assert (after.hearing.prompt, after.hearing.language_codes, after.mode) == ("", (), None)
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ({"keyterms_prompt": ["x"] * 101}, "keyterms_prompt"),
+        ({"max_turn_silence": "x"}, "max_turn_silence"),
+        ({"max_turn_silence": 1.5}, "max_turn_silence"),
+        ({"vad_threshold": 2}, "vad_threshold"),
+        ({"keyterms_prompt": {"a": 1}}, "keyterms_prompt"),
+    ],
+)
+def test_an_update_has_the_limits_of_the_query(message: dict[str, Any], named: str) -> None:
+    with pytest.raises(Problem) as refused:
+        read_update(message)
+    assert f"Invalid '{named}" in refused.value.text
+
+
+names = st.sampled_from(sorted(ConnectParameters.model_fields))
+anything = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.text(), max_size=3))
+
+
+def refused_code(open_session: Callable[[], object]) -> int | None:
+    """The code that refuses, None where nothing does."""
+    try:
+        open_session()
+    except Problem as refused:
+        return refused.code
+    return None
+
+
+@given(st.dictionaries(names, st.text(max_size=20), max_size=5))
+def test_any_query_opens_a_session_or_is_refused_by_code(query: dict[str, str]) -> None:
+    assert refused_code(lambda: config(**query).hearing) in (None, 3006)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(Tunable.model_fields)), anything, max_size=5))
+def test_any_update_is_taken_or_refused_by_code(message: dict[str, Any]) -> None:
+    assert refused_code(lambda: config(**ON_U3).updated(read_update(message)).hearing) in (None, 3006)
