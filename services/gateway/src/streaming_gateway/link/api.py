@@ -29,7 +29,7 @@ class LinkRequest:
     route: str
     hearing: Hearing
     segment_cap_samples: int = 960_000
-    traffic_class: int = pb.TRAFFIC_CLASS_INTERACTIVE
+    traffic_class: pb.TrafficClass = pb.TRAFFIC_CLASS_INTERACTIVE
 
 
 class NoCapacityError(Exception):
