@@ -1,0 +1,94 @@
+"""A gateway that breaks the contract is told how, and harms nobody else."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+import pytest
+from streaming_asr import service
+from streaming_asr.engine import SAMPLE_RATE
+from streamingstack.asr.v1 import recognizer_pb2 as pb
+from streamingstack.asr.v1 import recognizer_pb2_grpc as rpc
+from streamingstack_bench.peer import opening
+from streamingstack_bench.scripted import Script, serve_scripted
+
+SECOND = bytes(2 * SAMPLE_RATE)
+
+
+def request(**message: object) -> pb.RecognizeRequest:
+    return pb.RecognizeRequest(**message)  # type: ignore[arg-type]
+
+
+def audio(first: int, pcm: bytes = SECOND) -> pb.RecognizeRequest:
+    return request(audio=pb.Audio(first_sample=first, pcm=pcm))
+
+
+async def status_after(port: int, requests: Sequence[pb.RecognizeRequest]) -> tuple[grpc.StatusCode, str]:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = rpc.RecognizerServiceStub(channel).Recognize()
+        writing = asyncio.create_task(_write(call, requests))
+        try:
+            async with asyncio.timeout(10):
+                async for _ in call:
+                    pass
+        except grpc.aio.AioRpcError as ended:
+            return ended.code(), ended.details() or ""
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+        return await call.code(), await call.details()
+
+
+async def _write(call: Any, requests: Sequence[pb.RecognizeRequest]) -> None:
+    for one in requests:
+        await call.write(one)
+        await asyncio.sleep(0)
+
+
+FIRST = request(open=opening())
+
+
+@pytest.mark.parametrize(
+    ("requests", "text"),
+    [
+        ([request(ping=pb.Ping())], "first message must be Open"),
+        ([FIRST, FIRST], "unexpected message open"),
+        ([FIRST, pb.RecognizeRequest()], "unexpected message without content"),
+        ([FIRST, audio(5)], "audio begins at 5, expected 0"),
+        ([FIRST, audio(0), audio(0)], "audio begins at 0, expected 16000"),
+        ([FIRST, audio(0, b"")], "audio of 0 bytes"),
+        ([FIRST, audio(0, b"abc")], "audio of 3 bytes"),
+        ([FIRST, audio(0, SECOND + b"ab")], "audio of 32002 bytes"),
+        # The checkpoint after the word is never answered, so the credit stays at 2.5 s.
+        ([FIRST, *(audio(i * SAMPLE_RATE) for i in range(3))], "beyond the credit"),
+        ([FIRST, request(answer=pb.Answer(checkpoint_id=7, decision=pb.DECISION_CONTINUE))], "checkpoint 7"),
+        (
+            [FIRST, *(request(finalize=pb.Finalize(id=i, at_sample=10 - i)) for i in (1, 2))],
+            "an order at 8 after one at 9",
+        ),
+        (
+            [FIRST, *(request(update=pb.Update(at_sample=SAMPLE_RATE * 9)) for _ in range(1001))],
+            "more than 1000 orders",
+        ),
+    ],
+)
+async def test_what_is_wrong_is_named_and_the_slot_freed(requests: list[pb.RecognizeRequest], text: str) -> None:
+    async with serve_scripted(Script.of("hello", start_ms=50), capacity=1) as server:
+        code, details = await status_after(server.port, requests)
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        assert text in details
+        async with asyncio.timeout(5):
+            while server.slots.active:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_silent_gateway_loses_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "IDLE_SECONDS", 0.5)
+    async with serve_scripted(Script([]), capacity=1) as server:
+        code, details = await status_after(server.port, [FIRST])
+        assert code is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert "Ping" in details
+        async with asyncio.timeout(5):
+            while server.slots.active:
+                await asyncio.sleep(0.01)
