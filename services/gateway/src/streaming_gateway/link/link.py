@@ -1,0 +1,217 @@
+"""One session's way to words: a stream at a time, replaced when it is lost."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from asr_contract.clock import SAMPLE_RATE
+from service_kit.logs import get_logger
+from streamingstack.asr.v1 import recognizer_pb2 as pb
+
+from streaming_gateway.link.api import LinkLostError
+from streaming_gateway.link.events import EventQueue
+from streaming_gateway.link.intake import receive
+from streaming_gateway.link.ledger import FRAME, Ledger
+from streaming_gateway.link.opener import Avoid, Opener, Shared
+from streaming_gateway.link.stream import RecognizerStream, StreamLost
+
+log = get_logger(__name__)
+
+_FRUITLESS_STREAMS = 5  # losses in a row without a step forward: this audio, not the recognisers, is what breaks them
+
+
+class RecognizerLink:
+    """Made by `Recognizers.open`. Audio goes in, events come out; what happens to recognisers stays inside."""
+
+    def __init__(self, shared: Shared, ledger: Ledger, opening: asyncio.Task[RecognizerStream]) -> None:
+        self._shared, self._ledger = shared, ledger
+        self._events = EventQueue()
+        self._stream: RecognizerStream | None = None
+        self._replay: Replay | None = None
+        self._closed = False
+        self._fruitless = 0
+        self._lost_at_sample = -1
+        self._opening = opening
+        self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(self._free)
+        self.on_close: Callable[[], None] = lambda: None
+
+    @property
+    def replacing(self) -> bool | None:
+        """Whether checkpoints carry the whole segment; None before the first recogniser was Ready."""
+        return self._ledger.replacing
+
+    @property
+    def received_samples(self) -> int:
+        """Audio given so far."""
+        return self._ledger.audio.end
+
+    @property
+    def processed_samples(self) -> int:
+        """Everything before this position was heard; the backlog is what lies between."""
+        return self._ledger.processed
+
+    def send_audio(self, pcm: bytes) -> None:
+        """Queue mono s16le audio at 16 kHz; never blocks. Raises ValueError when `pcm` holds half a sample."""
+        if pcm and not self._task.done():
+            self._ledger.audio.append(pcm)
+            self._wake()
+
+    def finalize(self) -> int:
+        """Close the open segment at the end of the audio given so far; returns the id that its Finalized will have."""
+        finalize_id = self._ledger.finalize()
+        self._wake()
+        return finalize_id
+
+    def answer(self, checkpoint: pb.Checkpoint, decision: int) -> None:
+        """Decide a checkpoint, exactly once. Raises ValueError when it is not open or the decision not allowed."""
+        answer = self._ledger.answer(checkpoint, decision)
+        if answer is not None and self._stream is not None:
+            self._stream.answer(answer)
+
+    def update(self, **changes: Any) -> None:
+        """Change fields of Hearing at the end of the audio given so far. Raises TypeError naming an unknown one."""
+        self._ledger.update(changes)
+        self._wake()
+
+    def events(self) -> AsyncIterator[pb.RecognizeResponse]:
+        """What was heard, each thing once, whatever happens to recognisers. Ends after `close`.
+
+        Raises LinkLostError when there is no recogniser to go on with.
+        """
+        return aiter(self._events)
+
+    async def close(self) -> None:
+        """Free the recogniser's slot and everything held; idempotent."""
+        if not self._closed:
+            self._closed = True
+            self._task.cancel()
+            self._events.end()
+        self._opening.cancel()
+        await asyncio.wait({self._task, self._opening})
+
+    def _wake(self) -> None:
+        if self._stream is not None:
+            self._stream.wake()
+
+    async def _run(self) -> None:
+        try:
+            stream = await self._opening
+            while True:
+                loss = await self._carry(stream)
+                stream = await self._resume(stream, loss)
+        except LinkLostError as lost:
+            self._fail(lost)
+        except Exception as error:
+            log.exception("the link failed", session=self._ledger.request.session_id)
+            self._fail(LinkLostError(f"the gateway's link failed: {type(error).__name__}"), error)
+
+    def _free(self, _task: asyncio.Task[None]) -> None:
+        if self._replay is not None:
+            self._replay.end()
+        self._ledger.release()
+        self._shared.metrics.held.set(self._shared.budget.used)
+        self.on_close()
+
+    def _fail(self, lost: LinkLostError, cause: Exception | None = None) -> None:
+        self._shared.metrics.lost.inc()
+        log.warning("no way on", session=self._ledger.request.session_id, reason=str(lost))
+        lost.__cause__ = cause
+        self._events.end(lost)
+
+    async def _carry(self, stream: RecognizerStream) -> StreamLost:
+        metrics = self._shared.metrics
+        self._ledger.begin(stream.plan, stream.ready)
+        self._stream = stream
+        metrics.streams.inc()
+        try:
+            return await stream.carry(self._ledger, self._deliver)
+        finally:
+            self._stream = None
+            metrics.streams.dec()
+            if self._ledger.resumed:
+                replayed = min(stream.sent, self._ledger.processed) - stream.plan.open.first_sample
+                metrics.replayed.inc(max(0, replayed) / SAMPLE_RATE)
+
+    def _deliver(self, response: pb.RecognizeResponse) -> pb.Answer | None:
+        heard = receive(self._ledger, response)
+        for event in heard.show:
+            self._events.put(event)
+        for trouble in heard.troubles:
+            self._shared.metrics.troubles.inc()
+            log.warning("contract broken", session=self._ledger.request.session_id, trouble=trouble)
+        if self._replay is not None and self._replay.caught_up(self._ledger):
+            self._replay = None
+        self._shared.metrics.held.set(self._shared.budget.used)
+        return heard.answer
+
+    async def _resume(self, lost: RecognizerStream, loss: StreamLost) -> RecognizerStream:
+        """Another stream, with the replay under way. Raises LinkLostError."""
+        shared, opening = self._shared, lost.plan.open
+        shared.metrics.failovers.labels(loss.reason).inc()
+        status = loss.status.name if loss.status else ""
+        log.warning(
+            "recogniser lost", session=opening.session_id, epoch=opening.epoch, reason=loss.reason, status=status
+        )
+        if loss.fatal:
+            raise LinkLostError(f"the recogniser ended the stream for good: {status}")
+        self._give_up_on_poison(loss)
+        lost.endpoint.in_trouble()
+        if self._replay is None:
+            self._replay = Replay(shared, lost.last_message, self._ledger.processed)
+        await self._replay.turn()
+        opener = Opener(
+            shared,
+            self._ledger,
+            avoid=Avoid(lost.endpoint.address, lost.pod),
+            admitting=False,
+            deadline=self._replay.deadline,
+        )
+        return await opener.run()
+
+    def _give_up_on_poison(self, loss: StreamLost) -> None:
+        """Audio that breaks every recogniser must not take them all away. Raises LinkLostError."""
+        ledger = self._ledger
+        waiting = ledger.audio.end - ledger.processed > FRAME
+        stuck = waiting and loss.reason != "draining" and ledger.processed <= self._lost_at_sample + SAMPLE_RATE
+        self._fruitless = self._fruitless + 1 if stuck else 0
+        self._lost_at_sample = ledger.processed
+        if self._fruitless >= _FRUITLESS_STREAMS:
+            raise LinkLostError(f"{_FRUITLESS_STREAMS} recognisers in a row were lost over the same audio")
+
+
+class Replay:
+    """From a loss until the next recogniser has caught up with it; few of a gateway's sessions replay at once."""
+
+    def __init__(self, shared: Shared, lost_at: float, processed: int) -> None:
+        """`lost_at`: the lost stream's last message on the monotonic clock; `processed`: how far it was."""
+        self.deadline = time.monotonic() + shared.settings.buffer_seconds
+        self._shared, self._lost_at, self._processed = shared, lost_at, processed
+        self._holding = False
+
+    async def turn(self) -> None:
+        """Wait for a place among those that replay. Raises LinkLostError."""
+        if self._holding:
+            return
+        try:
+            async with asyncio.timeout_at(asyncio.get_running_loop().time() + self.deadline - time.monotonic()):
+                await self._shared.replays.acquire()
+        except TimeoutError:
+            raise LinkLostError("too many sessions of this gateway wait for a recogniser") from None
+        self._holding = True
+
+    def caught_up(self, ledger: Ledger) -> bool:
+        """Whether the new stream is where the lost one was; the first time, the gap is measured and the place given."""
+        slack = FRAME if self._processed else 0
+        if ledger.stream_processed < self._processed - slack:
+            return False
+        self._shared.metrics.gap.observe(time.monotonic() - self._lost_at)
+        self.end()
+        return True
+
+    def end(self) -> None:
+        """Give the place to another session."""
+        if self._holding:
+            self._holding = False
+            self._shared.replays.release()

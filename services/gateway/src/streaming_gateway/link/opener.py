@@ -1,0 +1,152 @@
+"""Finds one recogniser that is Ready: admission, retries and hedges (rules 11, 12 and 13)."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+import grpc
+from service_kit.logs import get_logger
+
+from streaming_gateway.link.api import LinkLostError, NoCapacityError, UnknownModelError
+from streaming_gateway.link.audio import ByteBudget
+from streaming_gateway.link.checks import contract_check
+from streaming_gateway.link.endpoints import Endpoints
+from streaming_gateway.link.ledger import Ledger
+from streaming_gateway.link.metrics import LinkMetrics
+from streaming_gateway.link.settings import LinkSettings
+from streaming_gateway.link.stream import Opening, RecognizerStream, StreamLost
+
+log = get_logger(__name__)
+
+_FIRST_BACKOFF, _LONGEST_BACKOFF = 0.05, 1.0
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all links of one gateway share."""
+
+    settings: LinkSettings
+    endpoints: Endpoints
+    metrics: LinkMetrics
+    budget: ByteBudget
+    replays: asyncio.Semaphore
+
+
+@dataclass(frozen=True)
+class Avoid:
+    """Where the session was lost."""
+
+    address: str = ""
+    pod: str = ""
+
+
+class Opener:
+    """One search for a recogniser. While `admitting`, a refusal by every recogniser asked ends it."""
+
+    def __init__(self, shared: Shared, ledger: Ledger, *, avoid: Avoid, admitting: bool, deadline: float) -> None:
+        """`deadline` is on the monotonic clock: after it the search is given up."""
+        self.admitting = admitting
+        self.refusals = 0
+        self._shared, self._ledger, self._avoid, self._deadline = shared, ledger, avoid, deadline
+        self._open: dict[asyncio.Task[None], RecognizerStream] = {}
+        self._tried: Counter[str] = Counter()
+        self._attempt = 0
+        self._next_at = time.monotonic()
+        self._backoff = _FIRST_BACKOFF
+
+    async def run(self) -> RecognizerStream:
+        """The first stream that is Ready; all others are cancelled.
+
+        Raises NoCapacityError while admitting, UnknownModelError before any stream carried the session, LinkLostError.
+        """
+        winner = None
+        try:
+            while winner is None:
+                await self._start_if_due()
+                winner = self._settle(await self._news())
+            return winner
+        finally:
+            for task, stream in self._open.items():
+                task.cancel()
+                stream.cancel()
+            await asyncio.gather(*self._open, return_exceptions=True)
+
+    async def _start_if_due(self) -> None:
+        now, settings = time.monotonic(), self._shared.settings
+        if now >= self._deadline:
+            raise LinkLostError(f"no recogniser of route {self._ledger.request.route} could be reached in time")
+        if now < self._next_at:
+            return
+        if self._open:
+            self._shared.metrics.hedges.inc()
+        if len(self._open) >= settings.streams_at_once:
+            self._drop(next(iter(self._open)))
+        endpoint = await self._shared.endpoints.pick(self._tried, (self._avoid.address,))
+        plan = self._ledger.plan(self._attempt)
+        check = contract_check(settings.check_contract)
+        stream = RecognizerStream(Opening(plan, endpoint, self._avoid.pod), settings, check)
+        self._attempt += 1
+        self._tried[endpoint.address] += 1
+        self._open[asyncio.create_task(stream.open())] = stream
+        self._next_at = time.monotonic() + settings.hedge_seconds
+
+    async def _news(self) -> set[asyncio.Task[None]]:
+        """Streams that are Ready or lost; none when it is time for another."""
+        patience = max(0.0, min(self._next_at, self._deadline) - time.monotonic())
+        if not self._open:
+            await asyncio.sleep(patience)
+            return set()
+        done, _ = await asyncio.wait(self._open, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        return done
+
+    def _settle(self, done: set[asyncio.Task[None]]) -> RecognizerStream | None:
+        ready = next((task for task in done if task.exception() is None), None)
+        if ready is not None:
+            return self._open.pop(ready)
+        for task in done:
+            stream = self._open.pop(task)
+            stream.cancel()
+            error = task.exception()
+            if not isinstance(error, StreamLost):
+                assert error is not None
+                raise error
+            self._refused(stream, error)
+        return None
+
+    def _refused(self, stream: RecognizerStream, loss: StreamLost) -> None:
+        """Decide when to try again; raises where that is pointless."""
+        shared, status = self._shared, loss.status.name if loss.status else loss.reason
+        shared.metrics.refusals.labels(status).inc()
+        opening = stream.plan.open
+        log.info("no stream", session=opening.session_id, epoch=opening.epoch, attempt=opening.attempt, status=status)
+        if loss.status == grpc.StatusCode.NOT_FOUND and opening.epoch == 0:
+            raise UnknownModelError(f"the load balancer knows no route {opening.route}")
+        if loss.fatal:
+            raise LinkLostError(f"the recogniser refused the stream for good: {status}")
+        if loss.status == grpc.StatusCode.RESOURCE_EXHAUSTED:
+            self._full()
+        else:
+            stream.endpoint.in_trouble()
+            self._retry_in(self._backoff * (0.5 + random.random()))  # noqa: S311 - spreads retries, guards nothing
+            self._backoff = min(2 * self._backoff, _LONGEST_BACKOFF)
+
+    def _full(self) -> None:
+        self.refusals += 1
+        pauses = self._shared.settings.admission_retry_seconds
+        if not self.admitting:
+            self._retry_in(self._backoff * (0.5 + random.random()))  # noqa: S311
+            self._backoff = min(2 * self._backoff, _LONGEST_BACKOFF)
+        elif self.refusals <= len(pauses):
+            self._retry_in(pauses[self.refusals - 1])
+        elif not self._open:
+            raise NoCapacityError("every recogniser asked is full")
+
+    def _retry_in(self, seconds: float) -> None:
+        self._next_at = min(self._next_at, time.monotonic() + seconds)
+
+    def _drop(self, task: asyncio.Task[None]) -> None:
+        """Give up the stream that has waited longest."""
+        task.cancel()
+        self._open.pop(task).cancel()

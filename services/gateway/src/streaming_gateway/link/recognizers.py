@@ -1,0 +1,63 @@
+"""All recogniser links of one gateway process."""
+
+import asyncio
+import time
+
+from prometheus_client import CollectorRegistry
+
+from streaming_gateway.link.api import LinkRequest, NoCapacityError
+from streaming_gateway.link.audio import ByteBudget
+from streaming_gateway.link.endpoints import Endpoints
+from streaming_gateway.link.ledger import Ledger
+from streaming_gateway.link.link import RecognizerLink
+from streaming_gateway.link.metrics import LinkMetrics
+from streaming_gateway.link.opener import Avoid, Opener, Shared
+from streaming_gateway.link.settings import LinkSettings
+
+
+class Recognizers:
+    """Opens links. Make it inside a running event loop; `close` ends every link that is still open."""
+
+    def __init__(self, settings: LinkSettings, registry: CollectorRegistry) -> None:
+        """Raises OSError when `settings.ca_file` cannot be read."""
+        self._shared = Shared(
+            settings=settings,
+            endpoints=Endpoints(settings),
+            metrics=LinkMetrics(registry),
+            budget=ByteBudget(settings.budget_bytes),
+            replays=asyncio.Semaphore(settings.concurrent_replays),
+        )
+        self._links: set[RecognizerLink] = set()
+
+    async def open(self, request: LinkRequest) -> RecognizerLink:
+        """A link for one session. Sends Open at once; waits at most `admission_seconds`, and only for a refusal.
+
+        Raises NoCapacityError, UnknownModelError, or LinkLostError when the recogniser refuses the request itself.
+        """
+        shared, settings = self._shared, self._shared.settings
+        if shared.budget.spent:
+            raise NoCapacityError("this gateway holds as much audio as it may")
+        ledger = Ledger(request, shared.budget)
+        deadline = time.monotonic() + settings.buffer_seconds
+        opener = Opener(shared, ledger, avoid=Avoid(), admitting=True, deadline=deadline)
+        opening = asyncio.create_task(opener.run())
+        try:
+            await asyncio.wait({opening}, timeout=settings.admission_seconds)
+            if opening.done():
+                opening.result()
+            elif opener.refusals:
+                raise NoCapacityError("every recogniser that answered in time is full")
+        except BaseException:
+            opening.cancel()
+            await asyncio.wait({opening})
+            raise
+        opener.admitting = False
+        link = RecognizerLink(shared, ledger, opening)
+        self._links.add(link)
+        link.on_close = lambda: self._links.discard(link)
+        return link
+
+    async def close(self) -> None:
+        """End every link and close the channels."""
+        await asyncio.gather(*(link.close() for link in list(self._links)))
+        await self._shared.endpoints.close()
