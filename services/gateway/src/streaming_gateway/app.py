@@ -1,0 +1,115 @@
+"""A whole gateway, put together from its settings."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import httpx2
+from prometheus_client import CollectorRegistry
+from service_kit.http import metrics_app, serve_http
+from service_kit.logs import get_logger
+from stack_model.catalogue import parse_models
+
+from streaming_gateway.auth import AnyNonEmpty, ApiKeys, Authenticator, parse_keys
+from streaming_gateway.catalogue import Catalogue
+from streaming_gateway.gateway import Gates, Gateway
+from streaming_gateway.license import License, ProxiedLicense
+from streaming_gateway.link import Recognizers
+from streaming_gateway.metrics import GatewayMetrics
+from streaming_gateway.server import serve_clients
+from streaming_gateway.session import SessionLimits
+from streaming_gateway.settings import GatewaySettings
+from streaming_gateway.usage import Usage, UsageReporter
+from streaming_gateway.usage_spool import UsageSpool
+from streaming_gateway.watched_file import WatchedFile
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class RunningGateway:
+    """`port` and `metrics_port` are the bound ones; `failed` ends only if a task that must not end does."""
+
+    gateway: Gateway
+    port: int
+    metrics_port: int
+    failed: asyncio.Task[None]
+
+
+@contextlib.asynccontextmanager
+async def run_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGateway]:
+    """A gateway that serves while the context is open. Raises OSError or ValueError naming what cannot be used."""
+    registry = CollectorRegistry()
+    metrics = GatewayMetrics(registry)
+    async with contextlib.AsyncExitStack() as stack:
+        recognizers = Recognizers(settings.link(), registry)
+        stack.push_async_callback(recognizers.close)
+        client = None
+        if settings.license_endpoint:
+            client = httpx2.AsyncClient(base_url=settings.license_endpoint, timeout=5, trust_env=False)
+            stack.push_async_callback(client.aclose)
+        else:
+            _log.warning("no licence proxy configured: development, sessions are neither checked nor metered")
+        license_ = ProxiedLicense(client) if client else License()
+        usage = _usage(settings, client, lambda: gateway, stack)
+        gates = Gates(_authenticator(settings), _catalogue(settings), license_, usage, settings.max_sessions)
+        limits = SessionLimits(settings.max_session_seconds, settings.max_backlog_seconds, settings.max_unread_bytes)
+        gateway = Gateway(gates, recognizers, limits, metrics)
+        background = asyncio.create_task(_background(license_, usage))
+        stack.push_async_callback(_stop, background)
+        metrics_port = await stack.enter_async_context(
+            serve_http(metrics_app(registry), settings.host, settings.metrics_port)
+        )
+        server = await stack.enter_async_context(serve_clients(gateway, settings.host, settings.port))
+        port = next(iter(server.sockets)).getsockname()[1]
+        yield RunningGateway(gateway, port, metrics_port, background)
+        await gateway.drain(0)
+        await usage.flush()
+
+
+def _authenticator(settings: GatewaySettings) -> Authenticator:
+    if settings.api_keys_file is None:
+        _log.warning("no API_KEYS_FILE: any non-empty credential opens a session")
+        return AnyNonEmpty()
+    return ApiKeys(WatchedFile(settings.api_keys_file, parse_keys))
+
+
+def _catalogue(settings: GatewaySettings) -> Callable[[], Catalogue]:
+    def read(text: str) -> Catalogue:
+        models = tuple(parse_models(text))
+        return Catalogue(models, settings.default_speech_model, settings.speech_model_aliases)
+
+    if settings.models_file is not None:
+        return WatchedFile(settings.models_file, read).content
+    if settings.models is None:
+        raise ValueError("GATEWAY_MODELS or GATEWAY_MODELS_FILE: give the list of {speech_model, route} to serve")
+    fixed = read(settings.models)
+    return lambda: fixed
+
+
+def _usage(
+    settings: GatewaySettings,
+    client: httpx2.AsyncClient | None,
+    gateway: Callable[[], Gateway],
+    stack: contextlib.AsyncExitStack,
+) -> Usage:
+    if client is None:
+        return Usage()
+    if settings.spool_dir is None:
+        _log.warning("no SPOOL_DIR: undelivered usage is kept in memory only")
+    spool = UsageSpool(settings.spool_dir, settings.spool_sessions)
+    stack.callback(spool.close)
+    return UsageReporter(spool, client, lambda: gateway().sessions)
+
+
+async def _background(license_: License, usage: Usage) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(license_.watch())
+        group.create_task(usage.run())
+        group.create_task(asyncio.Event().wait())
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

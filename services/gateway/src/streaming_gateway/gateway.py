@@ -1,0 +1,176 @@
+"""Takes clients: who may have a session, and all open ones."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import monotonic
+from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
+
+from service_kit.logs import get_logger
+from websockets.asyncio.server import ServerConnection
+
+from streaming_gateway.auth import Authenticator, credential
+from streaming_gateway.catalogue import Catalogue
+from streaming_gateway.goodbye import close, refuse
+from streaming_gateway.license import License
+from streaming_gateway.link import (
+    LinkLostError,
+    LinkRequest,
+    NoCapacityError,
+    RecognizerLink,
+    Recognizers,
+    UnknownModelError,
+)
+from streaming_gateway.metrics import GatewayMetrics
+from streaming_gateway.parameters import SessionConfig, read_query, resolve
+from streaming_gateway.problems import GOING_AWAY, Problem, at_capacity, cancelled, unauthorized
+from streaming_gateway.report import SessionReport
+from streaming_gateway.session import Session, SessionLimits
+from streaming_gateway.usage import Usage
+
+_log = get_logger(__name__)
+# Beyond the time that a session takes to tell its open turn.
+_LAST_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What stands between a client and a session, in this order."""
+
+    auth: Authenticator
+    catalogue: Callable[[], Catalogue]
+    license: License
+    usage: Usage
+    max_sessions: int
+
+
+class Gateway:
+    """Every connection of this process."""
+
+    def __init__(self, gates: Gates, recognizers: Recognizers, limits: SessionLimits, metrics: GatewayMetrics) -> None:
+        self._gates = gates
+        self._recognizers = recognizers
+        self._limits = limits
+        self._metrics = metrics
+        self._sessions: dict[str, Session] = {}
+        self._taken = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.draining = False
+        metrics.capacity.set(gates.max_sessions)
+        metrics.active.set_function(lambda: len(self._sessions))
+        metrics.backlog.set_function(lambda: sum(session.backlog_seconds for session in self.sessions))
+
+    @property
+    def sessions(self) -> list[Session]:
+        """The open sessions."""
+        return list(self._sessions.values())
+
+    @property
+    def ready(self) -> bool:
+        """Whether a new client is welcome; full is ready, draining is not."""
+        return not self.draining and self._gates.license.checked
+
+    async def serve(self, connection: ServerConnection) -> None:
+        """One upgraded connection, to its end."""
+        since = monotonic()
+        if self.draining:
+            self._refused("draining")
+            await close(connection, GOING_AWAY)
+            return
+        try:
+            tenant, config = self._examine(connection)
+            with self._slot():
+                session_id = str(uuid4())
+                link = await self._link(session_id, config)
+                self._metrics.begin.observe(monotonic() - since)
+                await self._run(session_id, tenant, config, connection, link)
+        except Problem as problem:
+            self._refused(problem.kind)
+            await refuse(connection, problem)
+
+    async def drain(self, seconds: float) -> None:
+        """No new sessions; the open ones go on for up to `seconds`, then tell their open turn and close 1001."""
+        self.draining = True
+        self._metrics.draining.set(1)
+        _log.info("draining", sessions=len(self._sessions))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), seconds)
+        for session in self.sessions:
+            session.drain()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), _LAST_SECONDS)
+
+    def _examine(self, connection: ServerConnection) -> tuple[str, SessionConfig]:
+        """The tenant and what it wants; raises Problem. In order: who, what, licence, usage, capacity."""
+        assert connection.request is not None
+        query = urlsplit(connection.request.path).query
+        token = parse_qs(query).get("token", [None])[-1]
+        tenant = self._gates.auth.tenant(credential(connection.request.headers.get_all("Authorization"), token))
+        parameters, unknown = read_query(query)
+        config = resolve(parameters, self._gates.catalogue())
+        if unknown:
+            _log.info("unknown parameters ignored", count=len(unknown))
+        names = {config.model.speech_model, config.model.route}
+        if refusal := self._gates.license.refusal(names, self._taken):
+            raise refusal
+        if not self._gates.usage.can_record:
+            raise unauthorized("usage cannot be recorded", "usage")
+        return tenant, config
+
+    @contextlib.contextmanager
+    def _slot(self) -> Iterator[None]:
+        """One of the sessions that this process takes; raises Problem 3009."""
+        if self._taken >= self._gates.max_sessions:
+            raise at_capacity()
+        self._taken += 1
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self._taken -= 1
+            if not self._taken:
+                self._empty.set()
+
+    async def _link(self, session_id: str, config: SessionConfig) -> RecognizerLink:
+        request = LinkRequest(session_id, config.model.route, config.hearing)
+        try:
+            return await self._recognizers.open(request)
+        except NoCapacityError:
+            raise at_capacity() from None
+        except UnknownModelError:
+            _log.error("no recogniser serves the route of a listed model", route=config.model.route)
+            raise self._gates.catalogue().unknown() from None
+        except LinkLostError:
+            raise cancelled("recogniser_lost") from None
+
+    async def _run(
+        self,
+        session_id: str,
+        tenant: str,
+        config: SessionConfig,
+        connection: ServerConnection,
+        link: RecognizerLink,
+    ) -> None:
+        model = config.model.speech_model
+        session = Session(
+            session_id=session_id,
+            config=config,
+            connection=connection,
+            link=link,
+            limits=self._limits,
+            report=SessionReport(session_id, tenant, model, self._metrics),
+        )
+        self._sessions[session_id] = session
+        _log.info("session began", session_id=session_id, model=model, tenant=tenant)
+        try:
+            await session.run()
+        finally:
+            del self._sessions[session_id]
+            self._gates.usage.ended(session.usage(ended=True))
+
+    def _refused(self, reason: str) -> None:
+        self._metrics.refused.labels(reason).inc()
+        _log.info("session refused", reason=reason)

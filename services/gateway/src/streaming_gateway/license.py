@@ -1,0 +1,127 @@
+"""Whether the licence allows new sessions: asks the licence proxy, and remembers its verdict while it is trusted."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import httpx2
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from service_kit.logs import get_logger
+
+from streaming_gateway.problems import Problem, at_capacity, unauthorized
+
+_log = get_logger(__name__)
+POLL_SECONDS = 5.0
+# Without a trust window in the proxy's answer, its last verdict holds this long while it is away.
+UNSAID_TRUST = timedelta(hours=1)
+
+
+class ProxyStatus(BaseModel):
+    """Answer of `GET /v1/status`."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    state: Literal["Ready", "Connected", "TrustBased", "Failed"]
+    last_successful_checkin: AwareDatetime | None = None
+    trust_expiration: AwareDatetime | None = None
+
+
+class LicenseTerms(BaseModel):
+    """Answer of `GET /v1/license`. `models` are speech models or routes; `*` is all of them."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    models: list[str] | Literal["*"] = "*"
+    session_limit: int | None = None
+    expires_at: AwareDatetime | None = None
+
+    def covers(self, names: set[str]) -> bool:
+        """Whether any of the model's names is licensed."""
+        return self.models == "*" or "*" in self.models or not names.isdisjoint(self.models)
+
+
+@dataclass(frozen=True)
+class LicenseView:
+    """What is known of the licence. `status` is None before the first answer of the proxy."""
+
+    status: ProxyStatus | None = None
+    terms: LicenseTerms = field(default_factory=LicenseTerms)
+    seen_at: datetime | None = None
+
+    def refusal(self, now: datetime, names: set[str], sessions: int) -> Problem | None:
+        """Why a new session of the model called `names` beside `sessions` open ones is refused; None: it is not."""
+        if self.status is None or self.seen_at is None:
+            return unauthorized("license not checked yet", "license")
+        if self.status.state == "Failed":
+            return unauthorized("license not valid", "license")
+        if now >= (self.status.trust_expiration or self.seen_at + UNSAID_TRUST):
+            return unauthorized("license cannot be checked", "license")
+        if not self.terms.covers(names):
+            return unauthorized("model not licensed", "license")
+        if self.terms.session_limit is not None and sessions >= self.terms.session_limit:
+            return at_capacity()
+        return None
+
+
+class License:
+    """Without an endpoint: development, everything is allowed."""
+
+    @property
+    def checked(self) -> bool:
+        """Whether there is a verdict."""
+        return True
+
+    def refusal(self, names: set[str], sessions: int) -> Problem | None:
+        """See LicenseView.refusal."""
+        return None
+
+    async def watch(self) -> None:
+        """Nothing to watch."""
+
+
+class ProxiedLicense(License):
+    """Asks the licence proxy every few seconds."""
+
+    def __init__(self, client: httpx2.AsyncClient, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        """`client` has the proxy's base URL."""
+        self._client = client
+        self._clock = clock
+        self._view = LicenseView()
+        self._reachable = True
+
+    @property
+    def checked(self) -> bool:
+        """Whether the proxy ever answered."""
+        return self._view.status is not None
+
+    def refusal(self, names: set[str], sessions: int) -> Problem | None:
+        """See LicenseView.refusal."""
+        return self._view.refusal(self._clock(), names, sessions)
+
+    async def watch(self) -> None:
+        """Poll for ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def look(self) -> None:
+        """Ask once; a proxy that is away changes nothing."""
+        try:
+            status = ProxyStatus.model_validate_json(await self._get("/v1/status"))
+            terms = LicenseTerms.model_validate_json(await self._get("/v1/license"))
+        except (httpx2.HTTPError, ValidationError) as failure:
+            if self._reachable:
+                _log.error("licence proxy gives no verdict, keeping the last one", kind=type(failure).__name__)
+            self._reachable = False
+            return
+        if not self._reachable or self._view.status is None or self._view.status.state != status.state:
+            _log.info("licence checked", state=status.state)
+        self._reachable = True
+        self._view = LicenseView(status, terms, self._clock())
+
+    async def _get(self, path: str) -> bytes:
+        answer = await self._client.get(path)
+        answer.raise_for_status()
+        return answer.content

@@ -1,0 +1,71 @@
+"""The gateway's environment; the vendor's names are accepted beside ours."""
+
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, field_validator
+from service_kit.settings import ServiceSettings
+
+from streaming_gateway.link import LinkSettings
+
+
+class GatewaySettings(ServiceSettings):
+    """One field a variable; seconds and bytes in the names."""
+
+    host: str = Field(default="0.0.0.0", validation_alias="HOST", description="Address for clients and metrics.")
+    port: int = Field(
+        default=8080,
+        ge=0,
+        le=65535,
+        validation_alias=AliasChoices("AAI_WSS_PORT", "SERVER_PORT"),
+        description="WebSocket port; 0 takes a free one.",
+    )
+    metrics_port: int = Field(default=9090, ge=0, le=65535, validation_alias="METRICS_PORT")
+    asr_endpoint: str = Field(
+        default="127.0.0.1:50050",
+        validation_alias="AAI_ASR_ENDPOINT",
+        description="host:port of the load balancer; several, separated by commas.",
+    )
+    asr_secure: bool = Field(default=False, validation_alias="AAI_USE_SECURE_CHANNEL_TO_ASR_SERVICE")
+    license_endpoint: str | None = Field(
+        default=None,
+        validation_alias="AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT",
+        description="URL of the licence proxy; unset: development, nothing is checked or metered.",
+    )
+    models: str | None = Field(
+        default=None, validation_alias="GATEWAY_MODELS", description="JSON list of {speech_model, route, family}."
+    )
+    models_file: Path | None = Field(
+        default=None, validation_alias="GATEWAY_MODELS_FILE", description="The same in a file, reloaded when changed."
+    )
+    default_speech_model: str | None = Field(default=None, validation_alias="DEFAULT_SPEECH_MODEL")
+    speech_model_aliases: bool = Field(default=True, validation_alias="SPEECH_MODEL_ALIASES")
+    api_keys_file: Path | None = Field(
+        default=None,
+        validation_alias="API_KEYS_FILE",
+        description="Lines of sha256 and name; unset: any non-empty credential.",
+    )
+    spool_dir: Path | None = Field(
+        default=None, validation_alias="SPOOL_DIR", description="Undelivered usage; unset: in memory only."
+    )
+    spool_sessions: int = Field(default=1_000_000, ge=1, validation_alias="SPOOL_SESSIONS")
+    max_sessions: int = Field(default=48, ge=1, validation_alias="MAX_SESSIONS")
+    max_session_seconds: int = Field(default=10_800, ge=1, le=10_800, validation_alias="MAX_SESSION_SECONDS")
+    max_backlog_seconds: float = Field(default=300, gt=0, validation_alias="MAX_BACKLOG_SECONDS")
+    max_unread_bytes: int = Field(
+        default=1024 * 1024,
+        ge=4096,
+        validation_alias="MAX_UNREAD_BYTES",
+        description="Of one client that reads slowly.",
+    )
+    drain_seconds: float = Field(default=10_800, ge=0, validation_alias="DRAIN_SECONDS")
+    check_contract: bool = Field(default=False, validation_alias="CHECK_CONTRACT")
+
+    @field_validator("license_endpoint")
+    @classmethod
+    def _with_scheme(cls, endpoint: str | None) -> str | None:
+        return f"http://{endpoint}" if endpoint and "://" not in endpoint else endpoint or None
+
+    def link(self) -> LinkSettings:
+        """Settings of the way to the recognisers; raises ValueError naming the field."""
+        endpoints = tuple(part.strip() for part in self.asr_endpoint.split(",") if part.strip())
+        return LinkSettings(endpoints=endpoints, secure=self.asr_secure, check_contract=self.check_contract)

@@ -1,0 +1,105 @@
+"""Usage of sessions: cumulative counts, on disk before they are sent, kept until the licence proxy has them."""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Protocol
+
+import httpx2
+from service_kit.logs import get_logger
+
+from streaming_gateway.usage_spool import UsageEvent, UsageSpool
+
+_log = get_logger(__name__)
+FLUSH_SECONDS = 5.0
+_BATCH = 500
+
+
+class Usage:
+    """Development without a licence proxy: nothing is recorded."""
+
+    can_record = True
+
+    def ended(self, event: UsageEvent) -> None:
+        """The last event of a session."""
+
+    async def run(self) -> None:
+        """Flush for ever."""
+
+    async def flush(self) -> None:
+        """Flush once."""
+
+
+class Metered(Protocol):
+    """A session that can say what it has used."""
+
+    def usage(self) -> UsageEvent:
+        """The next cumulative event."""
+
+
+class UsageReporter(Usage):
+    """Collects from the open sessions every few seconds, spools, delivers."""
+
+    def __init__(
+        self, spool: UsageSpool, client: httpx2.AsyncClient, open_sessions: Callable[[], Sequence[Metered]]
+    ) -> None:
+        """`client` has the licence proxy's base URL."""
+        self._spool = spool
+        self._client = client
+        self._open_sessions = open_sessions
+        self._unwritten: dict[str, UsageEvent] = {}
+        self._wanted = asyncio.Event()
+        self._flushing = asyncio.Lock()
+        self._reachable = True
+
+    def ended(self, event: UsageEvent) -> None:
+        """The last event of a session."""
+        self._unwritten[event.session_id] = event
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Flush for ever: every few seconds, and soon after a session's end."""
+        left = await asyncio.to_thread(self._spool.close_left_open)
+        if left:
+            _log.warning("sessions of an earlier process closed in the usage spool", sessions=left)
+        while True:
+            await self.flush()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), FLUSH_SECONDS)
+            self._wanted.clear()
+
+    async def flush(self) -> None:
+        """Spool what is new, deliver what is spooled; what fails is kept for the next time."""
+        async with self._flushing:
+            for session in self._open_sessions():
+                event = session.usage()
+                self._unwritten[event.session_id] = event
+            await self._write()
+            await self._deliver()
+
+    async def _write(self) -> None:
+        events = self._unwritten
+        self._unwritten = {}
+        try:
+            await asyncio.to_thread(self._spool.write, list(events.values()))
+            self.can_record = not await asyncio.to_thread(lambda: self._spool.full)
+        except sqlite3.Error as failure:
+            # What came meanwhile is newer.
+            self._unwritten = {**events, **self._unwritten}
+            _log.error("usage spool cannot be written, usage kept in memory", kind=type(failure).__name__)
+        if not self.can_record:
+            _log.error("usage spool is full: new sessions are refused until the licence proxy takes its usage")
+
+    async def _deliver(self) -> None:
+        try:
+            while events := await asyncio.to_thread(self._spool.oldest, _BATCH):
+                answer = await self._client.post("/v1/usage", json={"events": [asdict(event) for event in events]})
+                answer.raise_for_status()
+                await asyncio.to_thread(self._spool.forget, events)
+                self._reachable = True
+        except (httpx2.HTTPError, sqlite3.Error) as failure:
+            if self._reachable:
+                _log.error("usage cannot be delivered, keeping it", kind=type(failure).__name__)
+            self._reachable = False

@@ -1,0 +1,37 @@
+"""A mounted file that is read again when it changes, without a restart."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from service_kit.logs import get_logger
+
+_log = get_logger(__name__)
+Content = TypeVar("Content")
+
+
+class WatchedFile(Generic[Content]):
+    """The parsed content of `path`. A replacement that cannot be read is logged and the last good one stays."""
+
+    def __init__(self, path: Path, parse: Callable[[str], Content]) -> None:
+        """Raises OSError or ValueError where the first read fails."""
+        self._path = path
+        self._parse = parse
+        self._stamp = self._current_stamp()
+        self._content = parse(path.read_text())
+
+    def content(self) -> Content:
+        """The content as of now; looks at the file's stamp, and reads only what changed."""
+        try:
+            stamp = self._current_stamp()
+            if stamp != self._stamp:
+                self._stamp = stamp
+                self._content = self._parse(self._path.read_text())
+                _log.info("file reloaded", path=str(self._path))
+        except (OSError, ValueError) as failure:
+            _log.error("file unusable, keeping the last good one", path=str(self._path), kind=type(failure).__name__)
+        return self._content
+
+    def _current_stamp(self) -> tuple[int, int, int]:
+        found = self._path.stat()
+        return found.st_mtime_ns, found.st_size, found.st_ino
