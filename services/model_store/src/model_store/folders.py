@@ -67,6 +67,7 @@ def list_hub(source: HubSource) -> list[Entry]:
 
     Hidden files are left out. HF_ENDPOINT and HF_TOKEN are honoured by the library.
     """
+    _quiet_library()
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -109,10 +110,16 @@ def _hub_url(source: HubSource, commit: str | None, path: str, endpoint: str | N
 
 
 def _hub_headers() -> dict[str, str]:
+    _quiet_library()
     from huggingface_hub.utils import build_hf_headers
 
     headers: dict[str, str] = build_hf_headers()
     return headers
+
+
+def _quiet_library() -> None:
+    """Before the library is imported: it asks the hub for nothing but the model."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 def _hub_failure(name: str, refused: Any) -> ModelStoreError:

@@ -104,7 +104,8 @@ class HttpRemote:
             if match is None:
                 raise _StartOverError
             offset, total = int(match[1]), int(match[2])
-        return Opened(offset, total, validator, response.iter_raw(CHUNK))
+        # No chunk size: what a broken connection has already delivered must not wait in a buffer.
+        return Opened(offset, total, validator, response.iter_raw())
 
 
 class _StartOverError(Exception):
