@@ -1,0 +1,172 @@
+"""The report of a run: JSON for programs, rows for people."""
+
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from streamingstack_bench.figures import Interval, Percentiles
+from streamingstack_bench.scoring import ClipScore, Figures
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where the stack ran. `load` is the one-minute load average before the first session."""
+
+    processor: str
+    cores: int
+    memory_gib: float
+    load: float
+
+
+def this_machine() -> Machine:
+    """Read from the operating system."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Machine(_processor(), cores, round(memory, 1), round(os.getloadavg()[0], 2))
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole run: what was asked, where, and a row for each number of sessions."""
+
+    speech_model: str
+    clips: int
+    clips_audio_s: float
+    chunk_ms: int
+    parameters: Mapping[str, str]
+    clips_per_session: int
+    machine: Machine
+    rows: Sequence[Figures]
+    worst: Sequence[ClipScore] = ()
+
+    def as_json(self, *, texts: bool = False) -> dict[str, Any]:
+        """For json.dump. What was spoken is left out unless `texts` is asked for."""
+        plain = asdict(self)
+        for clip in plain["worst"]:
+            if not texts:
+                del clip["text"]
+        return plain
+
+
+Row = tuple[str, Sequence[str]]
+
+
+def rows(figures: Sequence[Figures]) -> list[Row]:
+    """The table as text: a line for each figure, a cell for each number of sessions."""
+    lines: list[Row] = [("sessions", [str(one.sessions) for one in figures])]
+    lines += [(title, [show(one) for one in figures]) for title, show in _LINES]
+    parts = sorted({name for one in figures if one.cost for name in one.cost.parts})
+    lines += [(f"· {part}, PSS peak", [_part_memory(one, part) for one in figures]) for part in parts]
+    return [line for line in lines if any(cell != NONE for cell in line[1])]
+
+
+NONE = "–"
+
+
+def _seconds(found: Percentiles | None) -> str:
+    return NONE if found is None else f"{found.p50:.2f} / {found.p95:.2f} / {found.p99:.2f} s"
+
+
+def _share(found: Interval | None) -> str:
+    return NONE if found is None else f"{found.value:.2%} ({found.low:.2%} to {found.high:.2%})"
+
+
+def _points(found: Interval | None) -> str:
+    if found is None:
+        return NONE
+    value, low, high = (100 * edge for edge in (found.value, found.low, found.high))
+    return f"{value:+.2f} points ({low:+.2f} to {high:+.2f})"
+
+
+def _count(reasons: Mapping[str, int]) -> str:
+    return "0" if not reasons else "; ".join(f"{count} x {reason}" for reason, count in sorted(reasons.items()))
+
+
+def _memory(size: float) -> str:
+    return f"{size / 1e9:.2f} GB"
+
+
+def _part_memory(one: Figures, part: str) -> str:
+    if one.cost is None or part not in one.cost.parts:
+        return NONE
+    found = one.cost.parts[part]
+    return f"{found.pss_peak / 1e6:.0f} MB" + (f" ({found.processes} processes)" if found.processes > 1 else "")
+
+
+def _late(one: Figures) -> str:
+    return f"{one.late_sends:.2%}, worst {one.latest_send_s * 1000:.0f} ms"
+
+
+_LINES = (
+    ("completed", lambda one: str(one.completed)),
+    ("refused", lambda one: _count(one.refused)),
+    ("broken", lambda one: _count(one.broken)),
+    ("protocol rules broken", lambda one: _count(one.violations)),
+    ("audio streamed", lambda one: f"{one.audio_s:.0f} s"),
+    ("word lag p50 / p95 / p99", lambda one: _seconds(one.word_lag)),
+    ("final word lag p50 / p95 / p99", lambda one: _seconds(one.final_lag)),
+    ("time to first partial", lambda one: _seconds(one.first_word)),
+    ("end of audio to final", lambda one: _seconds(one.end_to_final)),
+    ("end of audio to Termination", lambda one: _seconds(one.end_to_termination)),
+    ("connection to Begin", lambda one: _seconds(one.begin)),
+    ("words never shown", lambda one: NONE if one.never_shown is None else f"{one.never_shown:.1%}"),
+    ("WER, streamed", lambda one: _share(one.wer)),
+    ("WER, same weights offline", lambda one: _share(one.wer_offline)),
+    ("streamed less offline", lambda one: _points(one.wer_gap)),
+    ("WER of streamed to offline text", lambda one: _share(one.wer_to_offline)),
+    ("processor seconds per audio second", lambda one: f"{_cpu_share(one):.3f}" if one.cost else NONE),
+    ("memory (PSS), peak", lambda one: _memory(one.cost.pss_peak) if one.cost else NONE),
+    ("memory (PSS), mean", lambda one: _memory(one.cost.pss_mean) if one.cost else NONE),
+    ("chunks sent over 50 ms late", _late),
+    ("cores that others used meanwhile", lambda one: f"{one.cost.others_cores:.2f}" if one.cost else NONE),
+)
+
+
+def _cpu_share(one: Figures) -> float:
+    assert one.cost is not None
+    return one.cost.cpu_s / one.audio_s if one.audio_s else 0.0
+
+
+def markdown(report: Report, title: str) -> str:
+    """A section for the documentation."""
+    (first, heads), *lines = rows(report.rows)
+    machine = report.machine
+    text = [
+        f"### {title}",
+        "",
+        f"`{report.speech_model}`, {report.clips} recordings ({report.clips_audio_s:.0f} s), chunks of "
+        f"{report.chunk_ms} ms, on {machine.cores} cores of {machine.processor} with {machine.memory_gib:.0f} GiB.",
+        "",
+        _line([first, *heads]),
+        _line(["---"] * (1 + len(heads))),
+        *(_line([name, *cells]) for name, cells in lines),
+    ]
+    return "\n".join(text) + "\n"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def with_section(document: str, name: str, body: str) -> str:
+    """`document` with the section `name` replaced, or added at its end; everything else stays as it is."""
+    opening, closing = f"<!-- bench {name}: written by `streamingstack bench` -->", f"<!-- bench {name}: end -->"
+    section = f"{opening}\n\n{body.strip()}\n\n{closing}"
+    before, found, rest = document.partition(opening)
+    if not found:
+        return f"{document.rstrip()}\n\n{section}\n".lstrip()
+    _, closed, after = rest.partition(closing)
+    if not closed:
+        raise ValueError(f"the section {name} has no end: expected {closing}")
+    return before + section + after
