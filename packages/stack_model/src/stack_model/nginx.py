@@ -1,7 +1,11 @@
 """nginx's configuration for the load balancer, rendered from the routes of a stack; pure.
 
-Two dialects, one behaviour. `STATIC` knows every backend by address and follows changes by a graceful reload.
+Two dialects, one behaviour. `STATIC` knows every backend by its address and follows changes by a graceful reload.
 `RESOLVE` (nginx 1.27.3 and newer) also takes names and follows them through DNS without a reload.
+
+`x-avoid-pod: host:port` (an address as `x-upstream-pod` told it) leads to another backend of the route, if there is
+one: exactly, where the text has the addresses; among names through the picker, and without it to any at random.
+Streams that avoid a pod are balanced among themselves; the least connections of the others do not count them.
 
 Paths in the text are relative: run it as `nginx -p FOLDER -c nginx.conf -e stderr`, and nothing is written elsewhere.
 """
@@ -128,13 +132,10 @@ def is_name(backend: str) -> bool:
 def render_nginx(routes: Sequence[BalancerRoute], options: BalancerOptions) -> str:
     """The whole nginx.conf.
 
-    Raises ValueError where a value of X-Model-Version would lead to two routes, or where names need a resolver.
+    Raises ValueError where a value of X-Model-Version would lead to two routes, or where a name cannot be followed.
     """
     refuse_ambiguous(routes)
-    if options.dialect is Dialect.RESOLVE and not options.resolvers:
-        names = [backend for route in routes for backend in route.backends if is_name(backend)]
-        if names:
-            raise ValueError(f"{names[0]}: a name needs a DNS server; set resolvers, or give an IP address")
+    _refuse_unknown_addresses(routes, options)
     values = [value for route in routes for value in route.values]
     return _template().render(
         options=options,
@@ -152,6 +153,15 @@ def refuse_ambiguous(routes: Sequence[BalancerRoute]) -> None:
     twice = sorted({value for value in values if values.count(value) > 1})
     if twice:
         raise ValueError(f"routes: name or alias {', '.join(twice)} appears twice")
+
+
+def _refuse_unknown_addresses(routes: Sequence[BalancerRoute], options: BalancerOptions) -> None:
+    """Raises ValueError for a name that nginx would look up once at most, or not at all."""
+    names = [backend for route in routes for backend in route.backends if is_name(backend)]
+    if names and options.dialect is Dialect.STATIC:
+        raise ValueError(f"{names[0]}: names need nginx 1.27.3 or newer; install it, or give IP addresses")
+    if names and not options.resolvers:
+        raise ValueError(f"{names[0]}: a name needs a DNS server; set resolvers, or give IP addresses")
 
 
 def _is_followed(route: BalancerRoute, options: BalancerOptions) -> bool:
