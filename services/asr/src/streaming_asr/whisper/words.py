@@ -5,7 +5,7 @@ where the path first reaches its first token and ends where the next word begins
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,26 +49,41 @@ def timed_words(
         confidence = float(np.mean(probabilities[first:after])) if probabilities[first:after] else 0.0
         words.append(TimedWord(text, min(start, samples), min(max(end, start), samples), confidence))
         first = after
-    return _shortened(_punctuation_joined(words))
+    return _shortened(_with_length(_joined(words)))
 
 
-def _punctuation_joined(words: Sequence[TimedWord]) -> list[TimedWord]:
-    """Punctuation that stands alone joins the word it belongs to."""
+def _joined(words: Sequence[TimedWord]) -> list[TimedWord]:
+    """Punctuation and what follows without a space join the word before; opening punctuation the word behind."""
+    spaced = any(word.text.startswith(" ") for word in words)
     joined: list[TimedWord] = []
     opening = ""
     for word in words:
         bare = word.text.strip()
         if not bare:
             continue
-        if joined and not opening and all(sign in APPENDED for sign in bare) and not word.text.startswith(" "):
-            before = joined[-1]
-            joined[-1] = TimedWord(before.text + bare, before.start, before.end, before.confidence)
+        attached = joined and not opening and not word.text.startswith(" ")
+        if attached and all(sign in APPENDED for sign in bare):
+            joined[-1] = replace(joined[-1], text=joined[-1].text + bare)
+        elif attached and spaced:
+            confidence = (joined[-1].confidence + word.confidence) / 2
+            joined[-1] = TimedWord(joined[-1].text + bare, joined[-1].start, word.end, confidence)
         elif all(sign in PREPENDED for sign in bare):
             opening += bare
         elif any(sign.isalnum() for sign in bare):
-            joined.append(TimedWord(opening + bare, word.start, word.end, word.confidence))
+            joined.append(replace(word, text=opening + bare))
             opening = ""
     return joined
+
+
+def _with_length(words: Sequence[TimedWord]) -> list[TimedWord]:
+    """A word of no length reaches back to the one before it: attention often lights up at a word's very end."""
+    lengthened = []
+    end = 0
+    for word in words:
+        start = end if word.end <= word.start else word.start
+        lengthened.append(replace(word, start=min(start, word.end)))
+        end = word.end
+    return lengthened
 
 
 def _shortened(words: Sequence[TimedWord]) -> list[TimedWord]:
@@ -86,6 +101,6 @@ def _shortened(words: Sequence[TimedWord]) -> list[TimedWord]:
         start, end = word.start, word.end
         if end - start > longest:
             start, end = (end - longest, end) if after_pause else (start, start + longest)
-        kept.append(TimedWord(word.text, start, end, word.confidence))
+        kept.append(replace(word, start=start, end=end))
         after_pause = word.text[-1] in ".。!！?？"
     return kept

@@ -1,0 +1,1 @@
+"""Triton Inference Server: how a local one is started, and the engine that talks to one."""

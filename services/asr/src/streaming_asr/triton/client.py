@@ -1,0 +1,235 @@
+"""The engine in Triton: windows and turns over gRPC, and the watch over Triton's life.
+
+Triton that dies is noticed by the first call that fails and, when nothing is asked, by a poll twice a second. Then
+every call in flight ends with EngineLostError, `lost` is set and `ready` cleared until Triton serves its models again.
+"""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
+
+import grpc
+import numpy as np
+from prometheus_client import CollectorRegistry
+from service_kit.logs import get_logger
+from tritonclient.grpc import aio as triton
+from tritonclient.utils import InferenceServerException
+
+from streaming_asr.engine import SAMPLE_RATE, EngineLostError, HeardWord, Hypothesis, Pcm, Window
+from streaming_asr.triton.metrics import EngineMetrics
+from streaming_asr.windows import padded
+
+POLL_SECONDS = 0.5
+POLL_PATIENCE = 2.0  # a busy machine may answer late; a dead one refuses at once
+CALL_SECONDS = 20.0
+MOST_IN_FLIGHT = 64
+DEEP = 4  # decodes that wait or run: beyond it a glimpse would come too late and delay the finals
+SMART_TURN_SAMPLES = 8 * SAMPLE_RATE
+COMMIT, GLIMPSE = 1, 2  # Triton's priorities
+
+T = TypeVar("T")
+log = get_logger(__name__)
+
+
+class TritonEngine:
+    """A WindowEngine; use it as an async context manager. `ready` and `lost` are each other's opposite."""
+
+    def __init__(
+        self, url: str, *, registry: CollectorRegistry, languages: Sequence[str] = (), most: int = MOST_IN_FLIGHT
+    ) -> None:
+        """`url` is Triton's gRPC host:port; `languages` bound detection where a window names none."""
+        self.ready, self.lost = asyncio.Event(), asyncio.Event()
+        self.lost.set()
+        self._url = url
+        self._languages = tuple(languages)
+        self._metrics = EngineMetrics(registry)
+        self._free = asyncio.Semaphore(most)
+        self._decodes = 0
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._client: Any = None
+        self._watching: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "TritonEngine":
+        self._client = triton.InferenceServerClient(self._url, channel_args=_CHANNEL)
+        self._watching = asyncio.create_task(self._watch())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, t: TracebackType | None
+    ) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        self._give_up_calls()
+        await self._client.close()
+
+    async def decode(self, window: Window) -> Hypothesis:
+        """Words of the window, in order, inside it. Raises EngineLostError."""
+        return await self._decode(window, COMMIT)
+
+    async def glimpse(self, window: Window) -> Hypothesis | None:
+        """As decode, for tentative words only: None at once when decodes queue. Raises EngineLostError."""
+        if self._decodes >= DEEP:
+            self._metrics.shed.inc()
+            return None
+        try:
+            return await self._decode(window, GLIMPSE)
+        except _Rejected:
+            self._metrics.shed.inc()
+            return None
+
+    async def end_of_turn(self, window: Window) -> float:
+        """Score, 0 to 1, that the speaker has finished at the end of the window. Raises EngineLostError."""
+        pcm = window.pcm[-SMART_TURN_SAMPLES:]
+        if not len(pcm):
+            return 0.0
+        result = await self._call("smart_turn", [_input("PCM", "INT16", pcm)], "SCORE", COMMIT)
+        return float(result.reshape(-1)[0])
+
+    async def _decode(self, window: Window, priority: int) -> Hypothesis:
+        if not len(window.pcm):
+            return Hypothesis()
+        steering = {
+            "languages": list(window.language_codes or self._languages),
+            "prompt": window.prompt,
+            "keyterms": list(window.keyterms),
+        }
+        inputs = [
+            _input("PCM", "INT16", padded(window.pcm)),
+            _input("SAMPLES", "INT32", np.array([len(window.pcm)], np.int32)),
+            _input("STEERING", "UINT8", np.frombuffer(json.dumps(steering).encode(), np.uint8)),
+        ]
+        async with self._measured(window.pcm):
+            result = await self._call("whisper", inputs, "HEARD", priority)
+        return _hypothesis(json.loads(result.tobytes()), window.first_sample)
+
+    @contextlib.asynccontextmanager
+    async def _measured(self, pcm: Pcm) -> AsyncIterator[None]:
+        self._decodes += 1
+        self._metrics.queue_depth.set(self._decodes)
+        begin = time.monotonic()
+        try:
+            yield
+            took = time.monotonic() - begin
+            self._metrics.decode_seconds.observe(took)
+            self._metrics.real_time_factor.observe(took * SAMPLE_RATE / len(pcm))
+        finally:
+            self._decodes -= 1
+            self._metrics.queue_depth.set(self._decodes)
+
+    async def _call(self, model: str, inputs: list[Any], output: str, priority: int) -> Any:
+        """One inference in a task of its own, so that a loss can end it. Raises EngineLostError, _Rejected."""
+        if not self.ready.is_set():
+            raise EngineLostError("the model server is away")
+        task = asyncio.create_task(self._infer(model, inputs, output, priority))
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if task.cancelled() and not self.ready.is_set() and not _cancelling():
+                raise EngineLostError("the model server went away") from None
+            task.cancel()
+            raise
+
+    async def _infer(self, model: str, inputs: list[Any], output: str, priority: int) -> Any:
+        async with self._free:
+            try:
+                answer = await self._client.infer(
+                    model,
+                    inputs,
+                    outputs=[triton.InferRequestedOutput(output)],
+                    priority=priority,
+                    client_timeout=CALL_SECONDS,
+                )
+            except InferenceServerException as failure:
+                raise self._failed(failure, priority) from None
+        return answer.as_numpy(output)
+
+    def _failed(self, failure: InferenceServerException, priority: int) -> Exception:
+        """What a failed call means: Triton is gone, or it dropped a glimpse, or this one call went wrong."""
+        status = str(failure.status())
+        if any(code in status for code in _GONE):
+            self._lose(f"a call failed: {status}")
+        elif priority == GLIMPSE and self.ready.is_set():
+            return _Rejected()
+        else:
+            log.error("the model server failed a call", status=status)
+        return EngineLostError("the model server failed a call")
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        while True:
+            alive = await self._is_serving()
+            if alive and not self.ready.is_set():
+                self.lost.clear()
+                self.ready.set()
+                self._metrics.up.set(1)
+            elif not alive:
+                self._lose("its health check failed")
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _is_serving(self) -> bool:
+        try:
+            async with asyncio.timeout(POLL_PATIENCE):
+                return bool(await self._client.is_server_ready())
+        except (InferenceServerException, TimeoutError, grpc.RpcError):
+            return False
+
+    def _lose(self, reason: str) -> None:
+        if self.lost.is_set():
+            return
+        log.error("lost the model server", reason=reason, url=self._url)
+        self.ready.clear()
+        self.lost.set()
+        self._metrics.up.set(0)
+        self._metrics.losses.inc()
+        self._give_up_calls()
+
+    def _give_up_calls(self) -> None:
+        current = asyncio.current_task()
+        for call in list(self._calls):
+            if call is not current:
+                call.cancel()
+
+
+class _Rejected(Exception):
+    """Triton dropped a glimpse that had become old."""
+
+
+# Statuses that tell of a Triton that is gone or stuck, not of one bad call.
+_GONE = ("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "Deadline Exceeded")
+
+# Without these a channel to a Triton that comes back would wait up to two minutes before it tries again.
+_CHANNEL = [
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+]
+
+
+def _cancelling() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _input(name: str, kind: str, values: Any) -> Any:
+    batch = values.reshape(1, -1)
+    tensor = triton.InferInput(name, list(batch.shape), kind)
+    tensor.set_data_from_numpy(batch)
+    return tensor
+
+
+def _hypothesis(heard: dict[str, Any], first_sample: int) -> Hypothesis:
+    words = tuple(
+        HeardWord(text, first_sample + start, first_sample + end, confidence)
+        for text, start, end, confidence in heard["words"]
+    )
+    return Hypothesis(words, heard["language"], heard["language_confidence"])

@@ -1,0 +1,119 @@
+"""Whisper inside Triton's Python backend: groups one Triton batch, runs the groups on idle workers, answers each.
+
+Environment: WHISPER_MODEL_DIR (a CTranslate2 folder), WHISPER_COMPUTE_TYPE (default int8, float16 on a GPU),
+WHISPER_WORKERS (default: the processors, at most 2), WHISPER_LANGUAGES (ISO 639-1, comma separated: what a
+multilingual model may detect).
+"""
+
+import json
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from streaming_asr.engine import SAMPLE_RATE
+from streaming_asr.triton.tensors import answer, read, refuse, respond
+from streaming_asr.whisper.groups import split_evenly, together
+from streaming_asr.whisper.model import Heard, Request, Settings, WhisperModel
+from streaming_asr.windows import padded
+
+MOST_TOGETHER = 8  # windows of one generation: beyond it the gain is gone and the wait grows
+
+
+def settings_from(environment: "os._Environ[str] | dict[str, str]", device: str) -> Settings:
+    """The model's settings; raises ValueError naming the variable that is wrong."""
+    folder = Path(environment.get("WHISPER_MODEL_DIR", ""))
+    if not (folder / "model.bin").is_file():
+        raise ValueError(f"WHISPER_MODEL_DIR={folder} holds no model.bin; set it to a CTranslate2 Whisper folder")
+    workers = environment.get("WHISPER_WORKERS") or str(min(2, os.cpu_count() or 1))
+    if not workers.isdigit() or int(workers) < 1:
+        raise ValueError(f"WHISPER_WORKERS={workers}: must be a whole number from 1")
+    return Settings(
+        folder=folder,
+        device=device,
+        compute_type=environment.get("WHISPER_COMPUTE_TYPE") or ("int8" if device == "cpu" else "float16"),
+        workers=int(workers),
+        languages=tuple(filter(None, environment.get("WHISPER_LANGUAGES", "").replace(" ", "").split(","))),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    request: Request
+    sender: Any
+
+
+class WhisperServing:
+    """What Triton calls."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the weights and warm every worker; an error here keeps the model from being ready."""
+        settings = settings_from(os.environ, "cuda" if args["model_instance_kind"] == "GPU" else "cpu")
+        self._model = WhisperModel(settings)
+        self._workers = settings.workers
+        self._idle = threading.Semaphore(settings.workers)
+        self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="whisper")
+        silence = np.zeros(SAMPLE_RATE, np.int16)
+        warm = Request(padded(silence), len(silence))
+        list(self._pool.map(lambda _: self._model.decode([warm]), range(settings.workers)))
+
+    def execute(self, requests: Sequence[Any]) -> None:
+        """Start every request's decode; returns as soon as a worker is idle, so that the next batch gathers meanwhile.
+
+        Responses leave through the requests' senders when their group is done.
+        """
+        asked = []
+        for request in requests:
+            sender = request.get_response_sender()
+            try:
+                asked.append(_Asked(_read(request), sender))
+            except ValueError as wrong:
+                refuse(sender, str(wrong))
+        groups = together(asked, lambda one: (len(one.request.pcm), self._model.context_length(one.request)))
+        for group in split_evenly(groups, self._workers, MOST_TOGETHER):
+            self._idle.acquire()
+            self._pool.submit(self._answer, group)
+        self._idle.acquire()
+        self._idle.release()
+
+    def finalize(self) -> None:
+        """Let what runs end."""
+        self._pool.shutdown()
+
+    def _answer(self, group: Sequence[_Asked]) -> None:
+        try:
+            heard = self._model.decode([one.request for one in group])
+        except Exception as failure:  # noqa: BLE001 - whatever it is, every request must be answered
+            for one in group:
+                refuse(one.sender, f"{type(failure).__name__}: decode failed")
+        else:
+            for one, result in zip(group, heard, strict=True):
+                answer(one.sender, respond("HEARD", _reply(result), np.uint8))
+        finally:
+            self._idle.release()
+
+
+def _read(request: Any) -> Request:
+    """The request of one window; raises ValueError naming the input that is wrong."""
+    pcm, samples = read(request, "PCM"), int(read(request, "SAMPLES")[0])
+    steering = json.loads(read(request, "STEERING").tobytes())
+    if not 0 < samples <= len(pcm):
+        raise ValueError(f"SAMPLES is {samples}, but PCM has {len(pcm)}")
+    return Request(
+        pcm=pcm,
+        samples=samples,
+        languages=tuple(steering.get("languages", ())),
+        prompt=steering.get("prompt", ""),
+        keyterms=tuple(steering.get("keyterms", ())),
+    )
+
+
+def _reply(heard: Heard) -> bytes:
+    words = [[word.text, word.start, word.end, round(word.confidence, 4)] for word in heard.words]
+    reply = {"words": words, "language": heard.language, "language_confidence": round(heard.language_confidence, 4)}
+    return json.dumps(reply, ensure_ascii=False, separators=(",", ":")).encode()
