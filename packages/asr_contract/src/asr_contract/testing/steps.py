@@ -222,11 +222,11 @@ def finalized(number: int, at: int, *, segment: int = 0, said: Sequence[pb.Word]
     return Down(pb.RecognizeResponse(finalized=closed))
 
 
-def progress(processed: int) -> Down:
-    """Everything before `processed` was heard; full credit."""
+def progress(processed: int, *, credit: int | None = None) -> Down:
+    """Everything before `processed` was heard; credit through `credit`, or full."""
     heard = pb.Progress(
         processed_through_sample=ms_to_samples(processed),
-        send_through_sample=ms_to_samples(processed + CREDIT_MS),
+        send_through_sample=ms_to_samples(processed + CREDIT_MS if credit is None else credit),
         max_speech_probability=0.5,
     )
     return Down(pb.RecognizeResponse(progress=heard))
