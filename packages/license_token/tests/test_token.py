@@ -107,13 +107,13 @@ def test_every_single_character_changed_anywhere_in_a_token_is_refused() -> None
                     verify(TOKEN[:at] + other + TOKEN[at + 1 :], KEYS, NOW)
 
 
-def test_every_byte_of_the_payload_flipped_is_forged_or_malformed_and_never_accepted() -> None:
+def test_every_byte_of_the_payload_flipped_is_forged() -> None:
     header, payload, signature = TOKEN.split(".")
     clear = base64.urlsafe_b64decode(payload + "==")
     for at in range(len(clear)):
         changed = bytearray(clear)
         changed[at] ^= 1
-        with pytest.raises((LicenseForged, LicenseMalformed)):
+        with pytest.raises(LicenseForged):
             verify(f"{header}.{b64(bytes(changed))}.{signature}", KEYS, NOW)
 
 

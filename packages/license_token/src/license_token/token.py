@@ -60,7 +60,7 @@ def verify_genuine(token: str, keys: PublicKeys) -> Claims:
     candidates = _candidates(header, keys)
     if not any(_is_signed_by(token, pinned) for pinned in candidates):
         raise LicenseForged("the signature does not match; the licence was altered or signed by somebody else")
-    claims = _claims(payload)
+    claims = _claims(_object(payload))
     if claims.audience != AUDIENCE:
         raise LicenseWrongAudience(f"the licence is for {claims.audience!r}, not for {AUDIENCE!r}")
     return claims
@@ -68,10 +68,11 @@ def verify_genuine(token: str, keys: PublicKeys) -> Claims:
 
 def unverified_claims(token: str) -> dict[str, Any]:
     """What a token says about itself, to be shown and never to be trusted. Raises LicenseMalformed."""
-    return _parts(token)[1]
+    return _object(_parts(token)[1])
 
 
-def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _parts(token: str) -> tuple[dict[str, Any], bytes]:
+    """The header and the payload, neither of them verified."""
     if len(token) > MAX_TOKEN_CHARS:
         raise LicenseMalformed(f"longer than {MAX_TOKEN_CHARS} characters")
     if not token:
@@ -80,12 +81,19 @@ def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
         raise LicenseMalformed("not a JWT of three parts")
     try:
         decoded = _JWS.decode_complete(token, options={"verify_signature": False})
-        payload = json.loads(decoded["payload"])
     except (PyJWTError, ValueError, RecursionError):
         raise LicenseMalformed("not a JWT, or cut short") from None
-    if not isinstance(payload, dict):
+    return decoded["header"], decoded["payload"]
+
+
+def _object(payload: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(payload)
+    except (ValueError, RecursionError):
+        raise LicenseMalformed("its claims are not JSON") from None
+    if not isinstance(document, dict):
         raise LicenseMalformed("its claims are not an object")
-    return decoded["header"], payload
+    return document
 
 
 def _candidates(header: dict[str, Any], keys: PublicKeys) -> list[PinnedKey]:

@@ -13,7 +13,6 @@ from license_proxy.usage import UsageEvent
 
 FILE_NAME = "license-proxy.sqlite3"
 _SCHEMA_VERSION = 1
-_BUSY_SECONDS = 5.0
 # delivered_sequence is what a usage tracker has acknowledged; a row is pending while its sequence is beyond it.
 _SCHEMA = """
 CREATE TABLE usage (
@@ -71,11 +70,13 @@ class LedgerUnavailable(Exception):
 class Ledger:
     """One SQLite file, made where it is missing. Safe to call from threads; every method raises LedgerUnavailable.
 
+    `busy_seconds` is how long it waits for another process that holds the file.
     After an error the file is closed, and opened anew by the next call: a disk that was full works again when it can.
     """
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, busy_seconds: float = 5.0) -> None:
         self._path = state_dir / FILE_NAME
+        self._busy_seconds = busy_seconds
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
@@ -135,7 +136,7 @@ class Ledger:
         if self._connection is None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._connection = sqlite3.connect(
-                self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                self._path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
             )
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
