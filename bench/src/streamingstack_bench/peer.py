@@ -1,4 +1,7 @@
-"""The gateway's side of the contract, as plain as it can be: for tests and measurements of a recogniser alone."""
+"""The gateway's side of the contract, as plain as it can be: for tests and measurements of a recogniser alone.
+
+Every message, both ways, is held against the pure model of the conversation.
+"""
 
 import asyncio
 import uuid
@@ -8,6 +11,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+from asr_contract.conversation import Conversation
 from numpy.typing import NDArray
 from streaming_asr.engine import SAMPLE_RATE
 from streamingstack.asr.v1 import recognizer_pb2 as pb
@@ -80,6 +84,7 @@ class _Session:
         self._credit = 0
         self._news = asyncio.Event()
         self._writing = asyncio.Lock()
+        self._conversation = Conversation()
         self.played = Played()
         self.finalized: set[int] = set()
 
@@ -87,11 +92,17 @@ class _Session:
         request = pb.RecognizeRequest(**message)
         async with self._writing:  # gRPC takes one write at a time
             self._observe("up", request)
+            self._conversation.up(request)
             await self._call.write(request)
+
+    async def finish(self) -> None:
+        self._conversation.half_close()
+        await self._call.done_writing()
 
     async def read(self) -> None:
         async for response in self._call:
             self._observe("down", response)
+            self._conversation.down(response)
             self.played.responses.append(response)
             kind = response.WhichOneof("message")
             body = getattr(response, kind)
@@ -102,6 +113,7 @@ class _Session:
             if kind == "finalized":
                 self.finalized.add(body.id)
             self._news.set()
+        self._conversation.ended()
 
     async def until(self, condition: Callable[[], bool]) -> None:
         while not condition():
@@ -145,7 +157,8 @@ async def play(
     """Play a session to a recogniser at `target`, from `opened.first_sample` on, and finalize it at its last sample.
 
     `orders` maps positions to what is sent right after the audio before them. `observe` sees every message, up and
-    down. Raises grpc.aio.AioRpcError when the recogniser ends the stream otherwise than OK.
+    down. Raises grpc.aio.AioRpcError when the recogniser ends the stream otherwise than OK, ContractError when either
+    side breaks the contract.
     """
     opened = opened or opening()
     last = pb.Finalize(id=1 + _finalizes(orders), at_sample=len(pcm))
@@ -163,7 +176,7 @@ async def play(
             if reading.done():  # the recogniser ended it: its status says why
                 reading.result()
             await playing
-            await call.done_writing()
+            await session.finish()
             await reading
         finally:
             reading.cancel()

@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def _processor() -> str:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole run: what was asked, where, and a row for each number of sessions."""
+    """A whole run: what was asked, where, and a row for each number of sessions; `by_clip` is keyed by that number."""
 
     speech_model: str
     clips: int
@@ -48,12 +48,12 @@ class Report:
     clips_per_session: int
     machine: Machine
     rows: Sequence[Figures]
-    worst: Sequence[ClipScore] = ()
+    by_clip: Mapping[int, Sequence[ClipScore]] = field(default_factory=dict)
 
     def as_json(self, *, texts: bool = False) -> dict[str, Any]:
         """For json.dump. What was spoken is left out unless `texts` is asked for."""
         plain = asdict(self)
-        for clip in plain["worst"]:
+        for clip in (clip for scores in plain["by_clip"].values() for clip in scores):
             if not texts:
                 del clip["text"]
         return plain
