@@ -25,7 +25,7 @@ from streaming_gateway.link import (
 )
 from streaming_gateway.metrics import GatewayMetrics
 from streaming_gateway.parameters import SessionConfig, read_query, resolve
-from streaming_gateway.problems import GOING_AWAY, Problem, at_capacity, cancelled, unauthorized
+from streaming_gateway.problems import GOING_AWAY, Closing, Problem, at_capacity, cancelled, unauthorized
 from streaming_gateway.report import SessionReport
 from streaming_gateway.session import Session, SessionLimits
 from streaming_gateway.usage import Usage
@@ -86,7 +86,9 @@ class Gateway:
                 session_id = str(uuid4())
                 link = await self._link(session_id, config)
                 self._metrics.begin.observe(monotonic() - since)
-                await self._run(session_id, tenant, config, connection, link)
+                how = await self._run(session_id, tenant, config, connection, link)
+            # The slot is free before the client learns of the end and comes back.
+            await close(connection, how)
         except Problem as problem:
             self._refused(problem.kind)
             await refuse(connection, problem)
@@ -153,7 +155,7 @@ class Gateway:
         config: SessionConfig,
         connection: ServerConnection,
         link: RecognizerLink,
-    ) -> None:
+    ) -> Closing:
         model = config.model.speech_model
         session = Session(
             session_id=session_id,
@@ -166,7 +168,7 @@ class Gateway:
         self._sessions[session_id] = session
         _log.info("session began", session_id=session_id, model=model, tenant=tenant)
         try:
-            await session.run()
+            return await session.run()
         finally:
             del self._sessions[session_id]
             self._gates.usage.ended(session.usage(ended=True))

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from streaming_gateway import wire
 from streaming_gateway.audio import RECOGNISER_RATE, AudioIntake
 from streaming_gateway.client_messages import ClientMessage, Command, UpdateConfiguration, read_client_message
-from streaming_gateway.goodbye import GOODBYE_SECONDS, close
+from streaming_gateway.goodbye import GOODBYE_SECONDS
 from streaming_gateway.heartbeat import Heartbeats
 from streaming_gateway.link import LinkLostError, RecognizerLink
 from streaming_gateway.outbox import Outbox
@@ -98,7 +98,7 @@ class Session:
         return max(0, self._link.received_samples - self._link.processed_samples) / RECOGNISER_RATE
 
     async def run(self) -> Closing:
-        """From Begin to the close; returns how it closed. The link is closed in every case."""
+        """From Begin to the last message; returns how to close the connection. The link is closed in every case."""
         expires_at = int(self._report.started_at.timestamp() + self._limits.session_seconds)
         self._outbox.put(wire.begin(self.session_id, expires_at, self._config.echo()))
         writer = asyncio.create_task(self._part(self._outbox.deliver(self._connection.send)))
@@ -111,7 +111,6 @@ class Session:
         finally:
             await _stop([*parts, writer])
             await self._link.close()
-        await close(self._connection, how)
         self._report.ended(how, (self._connection.close_code or 1006) if how is CLIENT_GONE else how.code)
         return how
 

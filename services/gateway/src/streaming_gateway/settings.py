@@ -51,6 +51,9 @@ class GatewaySettings(ServiceSettings):
     max_sessions: int = Field(default=48, ge=1, validation_alias="MAX_SESSIONS")
     max_session_seconds: int = Field(default=10_800, ge=1, le=10_800, validation_alias="MAX_SESSION_SECONDS")
     max_backlog_seconds: float = Field(default=300, gt=0, validation_alias="MAX_BACKLOG_SECONDS")
+    buffer_seconds: float = Field(
+        default=60, gt=0, validation_alias="BUFFER_SECONDS", description="Longest time without any recogniser."
+    )
     max_unread_bytes: int = Field(
         default=1024 * 1024,
         ge=4096,
@@ -68,4 +71,9 @@ class GatewaySettings(ServiceSettings):
     def link(self) -> LinkSettings:
         """Settings of the way to the recognisers; raises ValueError naming the field."""
         endpoints = tuple(part.strip() for part in self.asr_endpoint.split(",") if part.strip())
-        return LinkSettings(endpoints=endpoints, secure=self.asr_secure, check_contract=self.check_contract)
+        return LinkSettings(
+            endpoints=endpoints,
+            secure=self.asr_secure,
+            buffer_seconds=self.buffer_seconds,
+            check_contract=self.check_contract,
+        )

@@ -4,20 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from streaming_gateway.turns.words import HeardWord
-
 WireMessage = dict[str, Any]
-
-
-def wire_word(word: HeardWord, text: str, *, final: bool) -> WireMessage:
-    """One entry of a Turn's `words`."""
-    return {
-        "text": text,
-        "start": word.start_ms,
-        "end": word.end_ms,
-        "confidence": word.confidence,
-        "word_is_final": final,
-    }
 
 
 def turn(

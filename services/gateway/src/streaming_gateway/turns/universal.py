@@ -9,7 +9,7 @@ from streaming_gateway.turns.checkpoints import UTTERANCE_MS
 from streaming_gateway.turns.config import TurnConfig
 from streaming_gateway.turns.machine import Effect, Send, TurnMachine
 from streaming_gateway.turns.text import plain
-from streaming_gateway.turns.words import SAMPLES_PER_MS, HeardWord, heard_words
+from streaming_gateway.turns.words import SAMPLES_PER_MS, HeardWord, heard_words, wire_word
 
 _LEAST_SPEECH = 80 * SAMPLES_PER_MS
 
@@ -105,10 +105,10 @@ class UniversalTurns(TurnMachine):
     def _plain_turn(
         self, *, end_of_turn: bool = False, utterance: str = "", language: tuple[str, float] | None
     ) -> wire.WireMessage:
-        words = [wire.wire_word(word, plain(word.text), final=True) for word in self._final]
+        words = [wire_word(word, plain(word.text), final=True) for word in self._final]
         transcript = " ".join(word["text"] for word in words)
         if self._tentative is not None:
-            words.append(wire.wire_word(self._tentative, plain(self._tentative.text), final=False))
+            words.append(wire_word(self._tentative, plain(self._tentative.text), final=False))
         return wire.turn(
             turn_order=self._turn_order,
             words=words,
@@ -122,7 +122,7 @@ class UniversalTurns(TurnMachine):
     def _formatted_turn(self, language: tuple[str, float] | None) -> wire.WireMessage:
         return wire.turn(
             turn_order=self._turn_order,
-            words=[wire.wire_word(word, word.text, final=True) for word in self._final],
+            words=[wire_word(word, word.text, final=True) for word in self._final],
             transcript=" ".join(word.text for word in self._final),
             end_of_turn=True,
             formatted=True,

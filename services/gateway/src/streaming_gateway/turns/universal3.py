@@ -8,7 +8,7 @@ from streaming_gateway import wire
 from streaming_gateway.turns.config import TurnConfig
 from streaming_gateway.turns.machine import Effect, Send, TurnMachine
 from streaming_gateway.turns.text import has_words, is_finished
-from streaming_gateway.turns.words import SAMPLES_PER_MS, HeardWord, confidence, heard_words, milliseconds
+from streaming_gateway.turns.words import SAMPLES_PER_MS, HeardWord, confidence, heard_words, milliseconds, wire_word
 
 # The early partial comes this much later than the client's interruption_delay.
 _DELAY_MS = 256
@@ -91,7 +91,7 @@ class Universal3Turns(TurnMachine):
     def _turn(self, text: str, *, final: bool, language: tuple[str, float] | None = None) -> wire.WireMessage:
         return wire.turn(
             turn_order=self._turn_order,
-            words=[wire.wire_word(word, word.text, final=final) for word in self._heard],
+            words=[wire_word(word, word.text, final=final) for word in self._heard],
             transcript=text,
             end_of_turn=final,
             formatted=final,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 
+from streaming_gateway.wire import WireMessage
+
 SAMPLES_PER_MS = 16
 
 
@@ -40,3 +42,14 @@ def heard_words(words: Iterable[pb.Word], floor_ms: int) -> list[HeardWord]:
         floor_ms = max(milliseconds(word.end_sample), start)
         heard.append(HeardWord(word.text, start, floor_ms, confidence(word.confidence), word.end_sample))
     return heard
+
+
+def wire_word(word: HeardWord, text: str, *, final: bool) -> WireMessage:
+    """One entry of a Turn's `words`."""
+    return {
+        "text": text,
+        "start": word.start_ms,
+        "end": word.end_ms,
+        "confidence": word.confidence,
+        "word_is_final": final,
+    }
