@@ -19,6 +19,8 @@ from streamingstack.asr.v1 import recognizer_pb2_grpc as rpc
 
 Policy = Callable[[pb.Checkpoint], pb.Decision]
 Order = pb.Update | pb.Finalize
+# What is sent between a checkpoint and its answer, at the end of the audio sent so far.
+Interjection = Callable[[pb.Checkpoint], Sequence[Order]]
 
 
 def silence_policy(end_at_ms: int) -> Policy:
@@ -79,9 +81,11 @@ class Delivery:
 
 
 class _Session:
-    def __init__(self, call: Any, policy: Policy, observe: Callable[[str, Any], None]) -> None:
-        self._call, self._policy, self._observe = call, policy, observe
+    def __init__(self, call: Any, policy: Policy, observe: Callable[[str, Any], None], interject: Interjection) -> None:
+        self._call, self._policy, self._observe, self._interject = call, policy, observe, interject
         self._credit = 0
+        self._sent = 0
+        self._finalizes = 0
         self._news = asyncio.Event()
         self._writing = asyncio.Lock()
         self._conversation = Conversation()
@@ -91,6 +95,7 @@ class _Session:
     async def write(self, **message: Any) -> None:
         request = pb.RecognizeRequest(**message)
         async with self._writing:  # gRPC takes one write at a time
+            self._place(request)
             self._observe("up", request)
             self._conversation.up(request)
             await self._call.write(request)
@@ -109,6 +114,8 @@ class _Session:
             if kind in ("ready", "progress", "checkpoint"):
                 self._credit = max(self._credit, body.send_through_sample)
             if kind == "checkpoint":
+                for order in self._interject(body):
+                    await self.order(order)
                 await self.write(answer=pb.Answer(checkpoint_id=body.id, decision=self._policy(body)))
             if kind == "finalized":
                 self.finalized.add(body.id)
@@ -121,16 +128,17 @@ class _Session:
             await self._news.wait()
 
     async def perform(
-        self, opened: pb.Open, pcm: NDArray[np.int16], orders: Mapping[int, Sequence[Order]], how: Delivery, last: int
+        self, opened: pb.Open, pcm: NDArray[np.int16], orders: Mapping[int, Sequence[Order]], how: Delivery
     ) -> None:
         await self.write(open=opened)
         await self.send(pcm, orders, how, opened.first_sample)
-        await self.until(lambda: last in self.finalized)
+        await self.order(pb.Finalize())
+        await self.until(lambda: len(self.finalized) == self._finalizes)
 
     async def send(self, pcm: NDArray[np.int16], orders: Mapping[int, Sequence[Order]], how: Delivery, at: int) -> None:
         chunk = how.chunk_ms * SAMPLE_RATE // 1000
         stops = sorted({*range(at + chunk, len(pcm), chunk), *orders, len(pcm)})
-        began = asyncio.get_running_loop().time()
+        self._sent, began = at, asyncio.get_running_loop().time()
         for stop in stops:
             if how.speed is not None:
                 due = began + stop / SAMPLE_RATE / how.speed
@@ -141,7 +149,21 @@ class _Session:
                 await self.write(audio=pb.Audio(first_sample=at, pcm=pcm[at:end].tobytes()))
                 at = end
             for order in orders.get(stop, ()):
-                await self.write(**{"update" if isinstance(order, pb.Update) else "finalize": order})
+                await self.order(order)
+
+    async def order(self, order: Order) -> None:
+        """Sent at the end of the audio so far; Finalizes get their numbers here."""
+        await self.write(**{"update" if isinstance(order, pb.Update) else "finalize": order})
+
+    def _place(self, request: pb.RecognizeRequest) -> None:
+        kind = request.WhichOneof("message")
+        if kind == "audio":
+            self._sent += len(request.audio.pcm) // 2
+        elif kind == "update":
+            request.update.at_sample = self._sent
+        elif kind == "finalize":
+            self._finalizes += 1
+            request.finalize.id, request.finalize.at_sample = self._finalizes, self._sent
 
 
 async def play(
@@ -153,6 +175,7 @@ async def play(
     orders: Mapping[int, Sequence[Order]] | None = None,
     how: Delivery | None = None,
     observe: Callable[[str, Any], None] = lambda _direction, _message: None,
+    interject: Interjection = lambda _checkpoint: (),
 ) -> Played:
     """Play a session to a recogniser at `target`, from `opened.first_sample` on, and finalize it at its last sample.
 
@@ -161,16 +184,13 @@ async def play(
     side breaks the contract.
     """
     opened = opened or opening()
-    last = pb.Finalize(id=1 + _finalizes(orders), at_sample=len(pcm))
-    all_orders = {at: list(several) for at, several in (orders or {}).items()}
-    all_orders.setdefault(len(pcm), []).append(last)
     options = [("grpc.use_local_subchannel_pool", 1)]
     async with grpc.aio.insecure_channel(target, options=options) as channel:
         metadata = (("x-model-version", opened.route),)
         call = rpc.RecognizerServiceStub(channel).Recognize(metadata=metadata)
-        session = _Session(call, policy or silence_policy(1280), observe)
+        session = _Session(call, policy or silence_policy(1280), observe, interject)
         reading = asyncio.create_task(session.read())
-        playing = asyncio.create_task(session.perform(opened, pcm, all_orders, how or Delivery(), last.id))
+        playing = asyncio.create_task(session.perform(opened, pcm, orders or {}, how or Delivery()))
         try:
             await asyncio.wait({reading, playing}, return_when=asyncio.FIRST_COMPLETED)
             if reading.done():  # the recogniser ended it: its status says why
@@ -183,7 +203,3 @@ async def play(
             playing.cancel()
             call.cancel()
     return session.played
-
-
-def _finalizes(orders: Mapping[int, Sequence[Order]] | None) -> int:
-    return sum(isinstance(order, pb.Finalize) for several in (orders or {}).values() for order in several)

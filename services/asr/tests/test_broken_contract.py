@@ -83,6 +83,28 @@ async def test_what_is_wrong_is_named_and_the_slot_freed(requests: list[pb.Recog
                 await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "code", "text"),
+    [
+        ({"route": "other"}, grpc.StatusCode.NOT_FOUND, "route"),
+        ({"session_id": ""}, grpc.StatusCode.INVALID_ARGUMENT, "session_id"),
+        ({"reason": pb.REASON_UNSPECIFIED}, grpc.StatusCode.INVALID_ARGUMENT, "reason"),
+        ({"traffic_class": 0}, grpc.StatusCode.INVALID_ARGUMENT, "traffic_class"),
+        ({"vad_threshold": 1.5}, grpc.StatusCode.INVALID_ARGUMENT, "vad_threshold"),
+        ({"checkpoints_ms": [400, 160]}, grpc.StatusCode.INVALID_ARGUMENT, "checkpoints_ms"),
+        ({"checkpoints_ms": []}, grpc.StatusCode.INVALID_ARGUMENT, "checkpoints_ms"),
+        ({"segment_cap_samples": 0}, grpc.StatusCode.INVALID_ARGUMENT, "segment_cap_samples"),
+        ({"prompt": "x" * 1751}, grpc.StatusCode.INVALID_ARGUMENT, "prompt"),
+        ({"first_sample": 5}, grpc.StatusCode.INVALID_ARGUMENT, "first_sample"),
+    ],
+)
+async def test_a_wrong_open_is_refused_with_its_field(wrong: dict, code: grpc.StatusCode, text: str) -> None:
+    async with serve_scripted(Script([])) as server:
+        got, details = await status_after(server.port, [request(open=opening(**wrong))])
+    assert got is code
+    assert text in details
+
+
 async def test_a_silent_gateway_loses_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "IDLE_SECONDS", 0.5)
     async with serve_scripted(Script([]), capacity=1) as server:
