@@ -171,7 +171,7 @@ GOOD = (
         (b"2026-05-01T00:00:00Z", b"0001-01-01T00:00:00+14:00", "events[1].started_at"),
         (b"2026-05-01T00:00:00Z", b"yesterday", "events[1].started_at"),
         (b'"ended": false', b'"ended": "no"', "events[1].ended"),
-        (b'"ended": false', b'"tenant": "a\\u0000b"', "events[1].tenant"),
+        (b'"ended": false', b'"tenant": "' + b"t" * 4097 + b'"', "events[1].tenant"),
     ],
 )
 def test_a_wrong_event_is_refused_by_the_name_of_its_field(old: bytes, new: bytes, field: str) -> None:
@@ -191,6 +191,16 @@ def test_an_error_never_repeats_what_was_sent() -> None:
     with pytest.raises(UsageRefused) as refused:
         parse_batch(b'{"events": [' + GOOD.replace(b'"sequence": 1', b'"sequence": "my secret words"') + b"]}")
     assert "secret" not in str(refused.value)
+
+
+def test_the_name_of_a_tenant_may_be_any_text(tmp_path: Path) -> None:
+    body = b'{"events": [' + GOOD.replace(b'"ended"', b'"tenant": "\\u0000 \\n Z\xc3\xbcrich", "ended"') + b"]}"
+    ledger = Ledger(tmp_path)
+    ledger.record(newest_of_each_session(parse_batch(body)), "lic", NOW)
+    ledger.close()
+    with sqlite3.connect(tmp_path / FILE_NAME) as connection:
+        assert connection.execute("SELECT tenant FROM usage").fetchone() == ("\0 \n Zürich",)
+    connection.close()
 
 
 def test_fields_of_a_newer_gateway_are_dropped() -> None:
