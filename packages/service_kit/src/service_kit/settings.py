@@ -35,5 +35,6 @@ def load_settings(kind: type[Settings]) -> Settings:
     except ValidationError as refused:
         for error in refused.errors():
             name = ".".join(str(part) for part in error["loc"])
-            sys.stderr.write(f"environment variable {name}: {error['msg']} (got {error['input']!r})\n")
+            # Never the value: it may be a key, and for a missing variable it is the whole environment that was read.
+            sys.stderr.write(f"environment variable {name}: {error['msg']}\n")
         raise SystemExit(2) from None

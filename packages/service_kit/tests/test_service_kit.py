@@ -1,0 +1,96 @@
+"""What every service shares."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import httpx2
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+from pydantic import Field
+from service_kit.drain import terminate_event
+from service_kit.http import metrics_app, serve_http
+from service_kit.settings import ServiceSettings, load_settings
+
+
+class Example(ServiceSettings):
+    """Settings of a service with a key."""
+
+    port: int = Field(validation_alias="EXAMPLE_PORT")
+    api_key: str = Field(default="", validation_alias="EXAMPLE_KEY")
+
+
+def test_a_missing_variable_is_named_and_nothing_that_was_read_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EXAMPLE_KEY", "very-secret")
+    with pytest.raises(SystemExit) as stopped:
+        load_settings(Example)
+    assert stopped.value.code == 2
+    shown = capsys.readouterr().err
+    assert "EXAMPLE_PORT" in shown
+    assert "very-secret" not in shown
+
+
+def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("EXAMPLE_PORT", "eighty")
+    with pytest.raises(SystemExit):
+        load_settings(Example)
+    assert "EXAMPLE_PORT" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["LOGGING_LEVEL", "AAI_LOG_LEVEL"])
+def test_the_vendors_names_are_accepted(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "debug")
+    assert ServiceSettings().log_level == "debug"
+
+
+def test_a_log_line_is_one_json_object() -> None:
+    code = (
+        "from service_kit.logs import configure_logs, get_logger\n"
+        "configure_logs('demo', structured=True, level='INFO')\n"
+        "get_logger('x').info('something happened', count=3)\n"
+        "import logging; logging.getLogger('library').warning('as well')\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr
+    first, second = (json.loads(line) for line in shown.splitlines())
+    assert (first["event"], first["count"], first["service"], first["level"]) == (
+        "something happened",
+        3,
+        "demo",
+        "info",
+    )
+    assert (second["event"], second["level"]) == ("as well", "warning")
+
+
+async def test_metrics_are_served_on_a_free_port_and_the_port_is_freed() -> None:
+    registry = CollectorRegistry()
+    Counter("turns", "Turns", registry=registry).inc(2)
+    async with serve_http(metrics_app(registry), "127.0.0.1", 0) as port, httpx2.AsyncClient() as client:
+        answer = await client.get(f"http://127.0.0.1:{port}/metrics")
+        assert "turns_total 2.0" in answer.text
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", port))
+
+
+async def test_a_taken_port_is_an_error() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(OSError, match="in use"):
+            async with serve_http(metrics_app(CollectorRegistry()), "127.0.0.1", taken.getsockname()[1]):
+                pass
+
+
+async def test_sigterm_is_an_event() -> None:
+    event = terminate_event()
+    os.kill(os.getpid(), signal.SIGTERM)
+    async with asyncio.timeout(2):
+        await event.wait()
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
