@@ -25,13 +25,18 @@ class ClipError(ValueError):
 
 @dataclass(frozen=True)
 class Clip:
-    """A recording. `reference` is None where nobody wrote down what is said; `derived` marks copies of other clips."""
+    """A recording.
+
+    `reference` is None where nobody wrote down what is said; `derived` marks copies of other clips; `speech_start_s`
+    is where speech begins, in seconds, where somebody measured it.
+    """
 
     name: str
     path: Path
     language: str
     reference: str | None
     derived: bool = False
+    speech_start_s: float | None = None
 
     @cached_property
     def pcm(self) -> Pcm:
@@ -84,7 +89,8 @@ def _manifest(manifest: Path) -> Iterator[Clip]:
             raise ClipError(f"{manifest}:{number}: expected JSON with `file` and `language`: {failure!r}") from None
         if not path.is_file():
             raise ClipError(f"{manifest}:{number}: {path} is missing")
-        yield Clip(path.name, path, language, entry.get("reference"), bool(entry.get("derived")))
+        derived, onset = bool(entry.get("derived")), entry.get("speech_start_s")
+        yield Clip(path.name, path, language, entry.get("reference"), derived, onset)
 
 
 def _lone(path: Path) -> Clip:

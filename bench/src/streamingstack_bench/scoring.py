@@ -55,7 +55,7 @@ class Figures:
     """One row of the report: what `sessions` clients at once met.
 
     Seconds throughout. `word_lag`: from the end of a reference word in the audio to the first message that shows it;
-    `final_lag`: to the first that shows it as final; `first_word`: from the first word's start to the first message
+    `final_lag`: to the first that shows it as final; `first_word`: from the start of speech to the first message
     with words; `end_to_final`: from the last audio to the last end of turn, where that came later.
     """
 
@@ -90,7 +90,7 @@ def score_session(programme: Programme, session: Session, knowledge: Knowledge) 
     first = first_shown(spoken, ((screen.at_s, screen.words) for screen in shown))
     first_final = first_shown(spoken, ((screen.at_s, screen.final) for screen in shown))
     worded = next((screen.at_s for screen in shown if screen.words), None)
-    onset = next((word.start_s for word in spoken if word.timed), None)
+    onset = _onset(programme, spoken)
     ends = [item.at_s for item in session.received if item.message.get("end_of_turn")]
     assert session.finished_s is not None
     return SessionScore(
@@ -103,6 +103,13 @@ def score_session(programme: Programme, session: Session, knowledge: Knowledge) 
         words_never_shown=never_shown(spoken, first),
         clips=list(_clip_scores(programme, session, knowledge)),
     )
+
+
+def _onset(programme: Programme, spoken: Sequence[SpokenWord]) -> float | None:
+    """When speech begins: as measured in the first clip, else the first word's start, which may reach into silence."""
+    if programme.clips[0].speech_start_s is not None:
+        return programme.clips[0].speech_start_s
+    return next((word.start_s for word in spoken if word.timed), None)
 
 
 def _spoken(programme: Programme, knowledge: Knowledge) -> Iterator[SpokenWord]:
