@@ -1,18 +1,23 @@
 """The `streamingstack` command."""
 
-import contextlib
-import sys
-from collections.abc import Iterator
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from streamingstack_bench.command import bench
 
-from streamingstack_cli.errors import CommandError
+from streamingstack_cli.errors import one_line
 from streamingstack_cli.license import license_app
-from streamingstack_cli.prepare import Wishes
+from streamingstack_cli.models import models_app
+from streamingstack_cli.prepare import LocalStack, Wishes
 from streamingstack_cli.processes import LOOPBACK
+from streamingstack_cli.recording import open_recording
+from streamingstack_cli.render import Target, rendered
+from streamingstack_cli.transcribe import Format, Wanted, key_of_local_stack, parsed_parameters, transcribe
+from streamingstack_cli.up import run_local
+from streamingstack_cli.up import up as run_up
 
 app = typer.Typer(
     name="streamingstack",
@@ -22,6 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(license_app)
+app.add_typer(models_app)
+app.command("bench")(bench)
 
 StackFile = Annotated[Path, typer.Argument(help="A StreamingStack in YAML.", show_default=True)]
 StateDir = Annotated[Path | None, typer.Option("--state", help="Where it keeps its files.", show_default=".state/NAME")]
@@ -29,16 +36,7 @@ Port = Annotated[int | None, typer.Option(help="The gateway's port.", show_defau
 Offset = Annotated[int, typer.Option("--port-offset", help="Shift every port: a second stack beside the first.")]
 Host = Annotated[str, typer.Option(help="Address the gateway listens on; 0.0.0.0 for everybody.")]
 DEFAULT_STACK = Path("examples/universal.yaml")
-
-
-@contextlib.contextmanager
-def one_line() -> Iterator[None]:
-    """Turn a CommandError into its line and its exit status."""
-    try:
-        yield
-    except CommandError as failure:
-        sys.stderr.write(f"streamingstack: {failure}\n")
-        raise typer.Exit(failure.status) from None
+DEFAULT_AUDIO = Path("examples/audio/en_derived_pauses_1688.wav")
 
 
 @app.command()
@@ -54,10 +52,75 @@ def up(
     Fetches the models, issues a development licence, makes an API key, then starts the licence proxy, Triton,
     the recognisers, nginx and the gateway, and says how to use them.
     """
-    from streamingstack_cli.up import up as run_up
-
     with one_line():
         run_up(Wishes(stack, state, port, port_offset, host), Console())
+
+
+@app.command()
+def render(
+    stack: StackFile = DEFAULT_STACK,
+    target: Annotated[Target, typer.Option(help="What to print.")] = Target.LOCAL,
+    state: StateDir = None,
+    port: Port = None,
+    port_offset: Offset = 0,
+) -> None:
+    """Print what a stack would run, without running or fetching anything."""
+    with one_line():
+        typer.echo(rendered(target, Wishes(stack, state, port, port_offset)), nl=False)
+
+
+Speed = Annotated[float, typer.Option(help="1 is real time.", min=0.1, max=50)]
+SpeechModel = Annotated[str | None, typer.Option(help="Value of speech_model.", show_default="the server's")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the transcript here.")]
+Params = Annotated[
+    list[str], typer.Option("--param", "-p", help="Another query parameter, NAME=VALUE; may be repeated.")
+]
+
+
+@app.command("transcribe")
+def transcribe_command(
+    file: Annotated[Path, typer.Argument(help="A WAV file: any rate, any number of channels.")],
+    url: Annotated[str, typer.Option(help="Server to ask.")] = "ws://127.0.0.1:8080",
+    api_key: Annotated[
+        str | None,
+        typer.Option(envvar="STREAMINGSTACK_API_KEY", help="API key.", show_default="the local stack's"),
+    ] = None,
+    speech_model: SpeechModel = None,
+    speed: Speed = 1.0,
+    format_: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.TEXT,
+    output: Output = None,
+    param: Params = [],  # noqa: B006 - typer copies it
+) -> None:
+    """Stream a recording in real time: live partials, every final turn, then words and lag.
+
+    Exit status 1 where the server refuses or breaks off, 2 where the file cannot be used.
+    """
+    with one_line():
+        recording = open_recording(file)
+        parameters = parsed_parameters(param) | ({"speech_model": speech_model} if speech_model else {})
+        key = api_key or key_of_local_stack(url, Path()) or "self-hosted"
+        asyncio.run(transcribe(url, key, speed, recording, Wanted(format_, output, parameters)))
+
+
+@app.command()
+def run(
+    stack: StackFile = DEFAULT_STACK,
+    audio: Annotated[Path, typer.Option(help="A WAV file.")] = DEFAULT_AUDIO,
+    model: SpeechModel = None,
+    speed: Speed = 1.0,
+    state: StateDir = None,
+    port: Port = None,
+    port_offset: Offset = 0,
+) -> None:
+    """Start a stack, stream a recording through it, stop everything."""
+    with one_line():
+        recording = open_recording(audio)
+
+        async def once(local: LocalStack) -> None:
+            wanted = Wanted(parameters={"speech_model": model} if model else {})
+            await transcribe(local.url, local.api_key, speed, recording, wanted)
+
+        run_local(Wishes(stack, state, port, port_offset), Console(), once)
 
 
 def main() -> None:

