@@ -57,6 +57,16 @@ class Conversation:
         """Every word that is final, oldest first; after a RESUME from those of Open on."""
         return tuple(self._final.words)
 
+    @property
+    def open_words(self) -> tuple[pb.Word, ...]:
+        """The final words of the open segment, oldest first: what a RESUME carries."""
+        return tuple(self._final.words[self._closed_words :])
+
+    @property
+    def next_word_index(self) -> int:
+        """The index that the next final word gets; 0 for replacing models."""
+        return self._final.next_index
+
     def up(self, message: pb.RecognizeRequest) -> None:
         """A message from gateway to recogniser. Raises ContractError."""
         kind = message.WhichOneof("message")
