@@ -103,4 +103,5 @@ async def wire_client(
     async with connect(
         full, additional_headers=headers, compression=None, close_timeout=2, max_size=None
     ) as connection:
-        yield WireClient(connection, rules, int(query.get("sample_rate", 16_000)))
+        rate = str(query.get("sample_rate", ""))
+        yield WireClient(connection, rules, int(rate) if rate.isdecimal() else 16_000)

@@ -1,0 +1,213 @@
+"""The gateway as the process that is deployed: its environment, its logs, its end."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from streamingstack_bench.scripted import Script, ScriptWord, serve_scripted
+from streamingstack_bench.wire_client import wire_client
+
+MODELS = json.dumps(
+    [
+        {"speech_model": "universal-streaming-english", "route": "en-default"},
+        {"speech_model": "universal-streaming-multilingual", "route": "ml-default"},
+    ]
+)
+# Words that no log would ever have of itself.
+SPOKEN = [f"{start}{end}" for start in ("Zwib", "Quol", "Brax", "Ploo") for end in ("nax", "dorf", "tish", "venk")]
+KEYTERM, KEY, TOKEN, BOGUS = "Fnordlings", "kee-5d41402abc4b", "tok-2a76b9719d91", "Gribblesnatch"
+
+
+@dataclass
+class Process:
+    """A running gateway."""
+
+    process: asyncio.subprocess.Process
+    port: int = 0
+    metrics_port: int = 0
+    lines: list[str] = field(default_factory=list)
+
+    async def read(self) -> None:
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            self.lines.append(line.decode())
+
+    async def ready(self) -> None:
+        async with asyncio.timeout(30):
+            while not (found := [line for line in self.lines if "Ready to serve!" in line]):
+                assert self.process.returncode is None, self.lines
+                await asyncio.sleep(0.05)
+        told = json.loads(found[0])
+        self.port, self.metrics_port = told["port"], told["metrics_port"]
+
+
+def environment(**variables: str) -> dict[str, str]:
+    fixed = {"AAI_WSS_PORT": "0", "METRICS_PORT": "0", "HOST": "127.0.0.1", "AAI_USE_STRUCTURED_LOGGING": "true"}
+    return {**os.environ, **fixed, **variables}
+
+
+@contextlib.asynccontextmanager
+async def gateway_process(**variables: str) -> AsyncIterator[Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "streaming_gateway", env=environment(**variables), stderr=asyncio.subprocess.PIPE
+    )
+    running = Process(process)
+    reading = asyncio.create_task(running.read())
+    try:
+        await running.ready()
+        yield running
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        await reading
+
+
+def script() -> Script:
+    words = [ScriptWord(text + ".", 500 + 400 * n, 500 + 400 * n + 300) for n, text in enumerate(SPOKEN)]
+    return Script(words)
+
+
+async def speak(url: str, **query: Any) -> list[str]:
+    async with wire_client(url, **query) as client:
+        await client.audio(9000)
+        await client.terminate()
+    return client.finals
+
+
+async def test_nothing_that_is_spoken_or_secret_is_in_any_log_or_metric() -> None:
+    async with (
+        serve_scripted(script()) as recogniser,
+        gateway_process(
+            AAI_ASR_ENDPOINT=f"127.0.0.1:{recogniser.port}", GATEWAY_MODELS=MODELS, AAI_LOG_LEVEL="DEBUG"
+        ) as process,
+    ):
+        url = f"ws://127.0.0.1:{process.port}/v3/ws"
+        terms = json.dumps([KEYTERM])
+        finals = await speak(url, key=KEY, format_turns="true", keyterms_prompt=terms)
+        assert " ".join(finals) == " ".join(f"{word}." for word in SPOKEN)
+        for name in ("sample_rate", "speech_model", BOGUS, "keyterms_prompt"):
+            query: dict[str, Any] = {"token": TOKEN, name: BOGUS}
+            async with wire_client(url, key=None, **query) as client:
+                await client.next()
+        for text in (BOGUS, json.dumps({"type": BOGUS}), json.dumps({"type": "UpdateConfiguration", "mode": BOGUS})):
+            async with wire_client(url, key=KEY) as client:
+                await client.audio(2000)
+                await client.connection.send(text)
+                client.connection.transport.abort()
+        reader, writer = await asyncio.open_connection("127.0.0.1", process.port)
+        writer.write(f"GET /v3/ws?token={TOKEN}{BOGUS} HTTP/9\r\n\r\n".encode())
+        await reader.read()
+        writer.close()
+        async with httpx2.AsyncClient() as http:
+            metrics = (await http.get(f"http://127.0.0.1:{process.metrics_port}/metrics")).text
+        process.process.terminate()
+        await process.process.wait()
+    told = (metrics + "".join(process.lines)).lower()
+    assert "session ended" in told
+    assert 'streaming_gateway_turns_total{model="universal-streaming-english"} ' in told
+    assert "streaming_gateway_first_partial_seconds_count" in told
+    leaked = [word for word in [*SPOKEN, KEYTERM, KEY, TOKEN, BOGUS] if word.lower() in told]
+    assert leaked == []
+
+
+async def test_sigterm_lets_a_session_end_within_the_drain_time_and_tells_its_open_turn() -> None:
+    async with (
+        serve_scripted(script()) as recogniser,
+        gateway_process(
+            AAI_ASR_ENDPOINT=f"127.0.0.1:{recogniser.port}", GATEWAY_MODELS=MODELS, DRAIN_SECONDS="2"
+        ) as process,
+        wire_client(f"ws://127.0.0.1:{process.port}/") as client,
+    ):
+        await client.audio(1500)
+        await client.until(lambda m: m["type"] == "Turn")
+        process.process.send_signal(signal.SIGTERM)
+        await client.audio(500)
+        assert (await client.rest())[0] == 1001
+        assert client.turns[-1]["end_of_turn"]
+        assert await asyncio.wait_for(process.process.wait(), 15) == 0
+
+
+async def test_sigterm_without_sessions_ends_at_once() -> None:
+    async with gateway_process(GATEWAY_MODELS=MODELS) as process:
+        process.process.terminate()
+        assert await asyncio.wait_for(process.process.wait(), 10) == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"AAI_WSS_PORT": "http"}, "AAI_WSS_PORT"),
+        ({}, "GATEWAY_MODELS"),
+        ({"GATEWAY_MODELS": MODELS, "DEFAULT_SPEECH_MODEL": "u3-pro"}, "'u3-pro' is not served"),
+        ({"GATEWAY_MODELS": MODELS, "API_KEYS_FILE": "/nowhere/keys"}, "/nowhere/keys"),
+        ({"GATEWAY_MODELS": MODELS, "AAI_ASR_ENDPOINT": "balancer"}, "'balancer' is not host:port"),
+    ],
+)
+async def test_a_wrong_environment_is_one_clear_line_and_status_2(variables: dict[str, str], named: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "streaming_gateway", env=environment(**variables), stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 2
+    complaints = [line for line in said.decode().splitlines() if not line.startswith("{")]
+    assert len(complaints) == 1
+    assert named in complaints[0]
+
+
+async def test_a_port_already_taken_is_one_clear_line_and_status_2() -> None:
+    async with gateway_process(GATEWAY_MODELS=MODELS) as process:
+        second = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "streaming_gateway",
+            env=environment(GATEWAY_MODELS=MODELS, AAI_WSS_PORT=str(process.port)),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await asyncio.wait_for(second.communicate(), 30)
+    assert second.returncode == 2
+    assert re.search(rf"address.*{process.port}", said.decode().splitlines()[-1])
+
+
+async def test_a_recogniser_that_is_killed_under_a_session_is_replaced_word_for_word(tmp_path: Path) -> None:
+    written = tmp_path / "script.json"
+    script().dump(written)
+    victim = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "streamingstack_bench.scripted", "--script", str(written), "--port", "0",
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert victim.stdout is not None
+        port = int((await asyncio.wait_for(victim.stdout.readline(), 30)).decode().split()[-1])
+        async with (
+            serve_scripted(script()) as survivor,
+            gateway_process(
+                AAI_ASR_ENDPOINT=f"127.0.0.1:{port},127.0.0.1:{survivor.port}", GATEWAY_MODELS=MODELS
+            ) as process,
+            contextlib.AsyncExitStack() as stack,
+        ):
+            clients = [
+                await stack.enter_async_context(wire_client(f"ws://127.0.0.1:{process.port}/")) for _ in range(4)
+            ]
+            for client in clients:
+                await client.audio(3000)
+                await client.until(lambda m: m["type"] == "Turn")
+            victim.kill()
+            for client in clients:
+                await client.audio(6000)
+                assert await client.terminate() == (1000, "Session Ended")
+        assert [" ".join(client.finals) for client in clients] == [" ".join(SPOKEN).lower()] * 4
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            victim.kill()
+        await victim.wait()
