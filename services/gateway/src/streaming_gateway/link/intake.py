@@ -51,10 +51,9 @@ def _progress(ledger: Ledger, response: pb.RecognizeResponse, heard: Heard) -> N
 def _speech_started(ledger: Ledger, started: pb.SpeechStarted, heard: Heard) -> None:
     segment, at = ledger.segment, started.at_sample
     if ledger.resumed:
-        if segment.open and (segment.speaking or at <= ledger.voice_at):
+        if at < segment.floor or (segment.open and at <= ledger.voice_at):
             return
-        if at < segment.floor:
-            return
+        _stop_if_unheard(ledger, heard)
     segment.voice(at)
     ledger.voice_at = at
     ledger.see(at)
@@ -114,6 +113,8 @@ def _checkpoint(ledger: Ledger, checkpoint: pb.Checkpoint, heard: Heard) -> None
         return
     if asked is not None:
         heard.troubles.append("a checkpoint while another is open")
+    if checkpoint.reason == pb.CHECKPOINT_REASON_SILENCE:
+        _stop_if_unheard(ledger, heard)
     shown = _closing(ledger, checkpoint, heard)
     ledger.asked = Asked(shown, met=checkpoint.id)
     ledger.see(checkpoint.at_sample)
@@ -124,6 +125,9 @@ def _checkpoint(ledger: Ledger, checkpoint: pb.Checkpoint, heard: Heard) -> None
 def _was_answered(ledger: Ledger, checkpoint: pb.Checkpoint) -> bool:
     """The session has decided this one, or has seen what came after it."""
     at = checkpoint.at_sample
+    silence = checkpoint.reason == pb.CHECKPOINT_REASON_SILENCE
+    if silence and ledger.segment.speaking and at <= ledger.voice_at:
+        return True  # a silence before the voice that the session has seen begin
     return checkpoint.segment < ledger.segment.number or at <= ledger.answered_at or at < ledger.shown_before_loss
 
 
@@ -191,3 +195,10 @@ def _open_if_unheard(ledger: Ledger, words: Sequence[pb.Word], heard: Heard) -> 
     ledger.voice_at = at
     heard.troubles.append("words without SpeechStarted")
     heard.show.append(pb.RecognizeResponse(speech_started=pb.SpeechStarted(at_sample=at, confidence=0.0)))
+
+
+def _stop_if_unheard(ledger: Ledger, heard: Heard) -> None:
+    """What comes now presumes that speech ended: at the last event the session saw, or it would have been sent."""
+    if ledger.resumed and ledger.segment.speaking:
+        ledger.segment.silence()
+        heard.show.append(pb.RecognizeResponse(speech_stopped=pb.SpeechStopped(at_sample=ledger.voice_at)))

@@ -201,10 +201,12 @@ class Ledger:
     def _emit_after(self, undecided: bool) -> int:
         """What lies at or before it must not be sent again.
 
-        Less than what was shown: an event may lie a frame before an earlier one, the voice that begins at the end of a
-        segment lies at that end, and what is still owed has to come.
+        Less than what was shown: a voice event may lie a frame before words that came earlier, the voice that begins at
+        the end of a segment lies at that end, and what is still owed has to come.
         """
-        limits = [max(self.shown - FRAME, self.segment.floor - 1)]
+        floor = self.segment.floor
+        settled = [at for at in (self.voice_at, self.answered_at) if at > floor or (at == floor and self.segment.open)]
+        limits = [max(self.shown - FRAME, *settled, floor - 1)]
         finalize_at = self.orders.first_finalize_at()
         if finalize_at is not None:
             limits.append(finalize_at - 1)

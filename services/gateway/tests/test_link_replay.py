@@ -1,0 +1,292 @@
+"""However often and wherever streams are lost, the session is told what it would have been told without a loss.
+
+The recogniser is the real stream core with a scripted engine; only the transport is missing, so that a loss can be put
+before or after any single message.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from asr_contract.conversation import Conversation
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from streaming_asr.stream import Offer, RecognitionStream
+from streaming_gateway.link.api import Hearing, LinkRequest
+from streaming_gateway.link.audio import ByteBudget
+from streaming_gateway.link.intake import receive
+from streaming_gateway.link.ledger import Ledger, Plan
+from streaming_gateway.link.pacing import Pacer
+from streamingstack.asr.v1 import recognizer_pb2 as pb
+from streamingstack_bench.scripted import Script, ScriptedEngine, ScriptedVoice
+
+MS = 16
+PIECE = 100 * MS
+CHECKPOINTS = (160, 400, 640, 880, 1120, 1280)
+REQUEST = LinkRequest("5d3f9a1e-0000-4000-8000-000000000001", "en-default", Hearing(0.4, CHECKPOINTS))
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A stream dies at the `count`th message down of the session.
+
+    moment: "before" it arrives; "after" the session has decided, with the answer unsent; "undecided": after it was
+    shown, and the session decides only when the next stream is Ready; "opening": as undecided, decided before Ready.
+    """
+
+    count: int
+    moment: str
+
+
+@dataclass
+class Session:
+    """What one session does at which sample, and what it was told."""
+
+    seconds: float
+    ends_at_ms: int = 1280
+    finalize_at: tuple[int, ...] = ()
+    update_at: dict[int, dict[str, Any]] = field(default_factory=dict)
+    told: list[tuple[Any, ...]] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+    replacing: bool = False
+
+    def tell(self, event: pb.RecognizeResponse) -> pb.Checkpoint | None:
+        kind = event.WhichOneof("message")
+        body = getattr(event, kind or "")
+        if kind in ("speech_started", "speech_stopped"):
+            self.told.append((kind, body.at_sample))
+        elif kind == "words":
+            self.told += [("final", *_word(word)) for word in body.final]
+        elif kind == "finalized":
+            self.told += [("final", *_word(word)) for word in body.words]
+            self.told.append((kind, body.id, body.segment, body.at_sample))
+        elif kind == "checkpoint":
+            if not self.replacing or self.decide(body) == pb.DECISION_END_SEGMENT:
+                self.told += [("final", *_word(word)) for word in body.words]
+            self.told.append((kind, body.segment, body.at_sample, body.silence_ms, self.decide(body)))
+            return body
+        return None
+
+    def decide(self, checkpoint: pb.Checkpoint) -> int:
+        ends = checkpoint.silence_ms >= self.ends_at_ms or checkpoint.reason == pb.CHECKPOINT_REASON_CAP
+        return int(pb.DECISION_END_SEGMENT if ends else pb.DECISION_CONTINUE)
+
+    def voice_and_words_apart(self) -> tuple[list[Any], list[Any]]:
+        """Words may be promised a little later after a loss; their order among themselves is fixed."""
+        words = [item for item in self.told if item[0] == "final"]
+        return words, [item for item in self.told if item[0] != "final"]
+
+
+def _word(word: pb.Word) -> tuple[Any, ...]:
+    return word.index, word.text, word.start_sample, word.end_sample
+
+
+class Peer:
+    """The recogniser at the other end of one stream."""
+
+    def __init__(self, script: Script, plan: Plan, replacing: bool) -> None:
+        self.out: deque[pb.RecognizeResponse] = deque()
+        self.rules = Conversation()
+        self.rules.up(pb.RecognizeRequest(open=plan.open))
+        offer = Offer(capacity=28, left_context_ms=3000, replacing=replacing)
+        engine, voice = ScriptedEngine(script), ScriptedVoice(script)
+        self.core = RecognitionStream(plan.open, engine=engine, voice=voice, send=self._send, offer=offer)
+        self.task = asyncio.create_task(self.core.run())
+
+    async def _send(self, response: pb.RecognizeResponse) -> None:
+        self.out.append(response)
+
+    def take(self, request: pb.RecognizeRequest) -> None:
+        self.rules.up(request)
+        self.core.inbox.take(request)
+
+    def next(self) -> pb.RecognizeResponse:
+        response = self.out.popleft()
+        self.rules.down(response)
+        return response
+
+    async def rest(self) -> None:
+        for _ in range(12):
+            await asyncio.sleep(0)
+        if self.task.done():
+            self.task.result()
+
+    async def die(self) -> None:
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+
+
+class Played:
+    """One session over as many streams as the losses ask for."""
+
+    def __init__(self, script: Script, session: Session, losses: list[Loss]) -> None:
+        self.script, self.session, self.losses = script, session, deque(sorted(losses, key=lambda loss: loss.count))
+        self.ledger = Ledger(REQUEST, ByteBudget(1 << 30))
+        self.count = 0
+        self.streams = 0
+        self.undecided: pb.Checkpoint | None = None
+
+    async def run(self) -> None:
+        peer, pacer = await self.connect()
+        idle = 0
+        while idle < 3:
+            while (request := pacer.next()) is not None:
+                peer.take(request)
+                await peer.rest()
+            await peer.rest()
+            if not peer.out:
+                idle = 0 if self.give() else idle + 1
+                continue
+            idle = 0
+            if not await self.hear(peer, pacer):
+                await peer.die()
+                peer, pacer = await self.connect()
+        await peer.die()
+        assert self.ledger.asked is None
+        assert self.ledger.orders.first_finalize_at() is None
+
+    def give(self) -> bool:
+        """The session's next 100 ms and what it orders at their end."""
+        at, session = self.ledger.audio.end, self.session
+        if at >= session.seconds * 16_000:
+            return False
+        end = min([stop for stop in (*session.finalize_at, *session.update_at) if stop > at], default=at + PIECE)
+        end = min(end, at + PIECE)
+        self.ledger.audio.append(bytes(2 * (end - at)))
+        if end in session.update_at:
+            self.ledger.update(session.update_at[end])
+        if end in session.finalize_at:
+            self.ledger.finalize()
+        return True
+
+    async def connect(self) -> tuple[Peer, Pacer]:
+        plan = self.ledger.plan(0)
+        if self.undecided is not None and self.losses_moment == "opening":
+            self.answer(self.undecided)
+        self.streams += 1
+        peer = Peer(self.script, plan, self.session.replacing)
+        await peer.rest()
+        ready = peer.next().ready
+        self.ledger.begin(plan, ready)
+        pacer = Pacer(
+            self.ledger.audio,
+            self.ledger.orders,
+            first_sample=plan.open.first_sample,
+            folded=plan.folded,
+            ready=ready,
+        )
+        if self.undecided is not None:
+            answer = self.answer(self.undecided)
+            assert answer is None, "the new stream has not met it yet"
+        return peer, pacer
+
+    def answer(self, checkpoint: pb.Checkpoint) -> pb.Answer | None:
+        self.undecided = None
+        return self.ledger.answer(checkpoint, self.session.decide(checkpoint))
+
+    async def hear(self, peer: Peer, pacer: Pacer) -> bool:
+        """Take one message; False where the stream dies over it."""
+        self.count += 1
+        loss = self.losses.popleft() if self.losses and self.losses[0].count <= self.count else None
+        if loss is not None and loss.moment == "before":
+            return False
+        response = peer.next()
+        if response.WhichOneof("message") in ("progress", "checkpoint"):
+            pacer.renew(getattr(response, response.WhichOneof("message") or "").send_through_sample)
+        heard = receive(self.ledger, response)
+        self.session.troubles += heard.troubles
+        answers = [heard.answer] if heard.answer else []
+        for event in heard.show:
+            checkpoint = self.session.tell(event)
+            if checkpoint is None:
+                continue
+            if loss is not None and loss.moment in ("undecided", "opening"):
+                self.undecided, self.losses_moment = checkpoint, loss.moment
+            else:
+                answer = self.answer(checkpoint)
+                answers += [answer] if answer else []
+        assert not self.ledger.diverged
+        if loss is not None:
+            return False
+        for answer in answers:
+            peer.take(pb.RecognizeRequest(answer=answer))
+        return True
+
+
+def play(script: Script, session: Session, losses: list[Loss]) -> Played:
+    played = Played(script, session, losses)
+    asyncio.run(played.run())
+    return played
+
+
+SPOKEN = Script.of(
+    "one two two two three | | four five | six seven seven eight nine | | ten | eleven eleven twelve | |"
+)
+LOSSES = st.lists(
+    st.builds(Loss, st.integers(1, 150), st.sampled_from(["before", "after", "undecided", "opening"])), max_size=6
+)
+
+
+def sessions(replacing: bool) -> st.SearchStrategy[Session]:
+    update = st.sampled_from(
+        [
+            {"vad_threshold": 0.3},
+            {"checkpoints_ms": (200, 800, 1280)},
+            {"checkpoints_ms": (160, 480, 900)},
+            {"keyterms": ("seven",)},
+        ]
+    )
+    return st.builds(
+        Session,
+        seconds=st.just(18.0),
+        ends_at_ms=st.sampled_from([640, 900]),
+        finalize_at=st.lists(st.integers(1, 17_900), max_size=3).map(lambda ms: tuple(sorted(m * MS for m in ms))),
+        update_at=st.dictionaries(st.integers(1, 15_000).map(lambda ms: ms * MS + 7), update, max_size=2),
+        replacing=st.just(replacing),
+    )
+
+
+@pytest.mark.parametrize("replacing", [False, True])
+def test_any_losses_leave_what_the_session_is_told_unchanged(replacing: bool) -> None:
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(session=sessions(replacing), losses=LOSSES)
+    def check(session: Session, losses: list[Loss]) -> None:
+        def again() -> Session:
+            return Session(
+                session.seconds, session.ends_at_ms, session.finalize_at, session.update_at, replacing=replacing
+            )
+
+        whole = play(SPOKEN, again(), [])
+        cut = play(SPOKEN, again(), losses)
+        assert cut.session.voice_and_words_apart() == whole.session.voice_and_words_apart()
+        assert cut.session.troubles == whole.session.troubles == []
+
+    check()
+
+
+@pytest.mark.parametrize("moment", ["before", "after", "undecided", "opening"])
+@pytest.mark.parametrize("replacing", [False, True])
+def test_a_loss_at_every_single_message_changes_nothing(moment: str, replacing: bool) -> None:
+    script = Script.of("one one two | three four | | five | |")
+
+    def session() -> Session:
+        return Session(7.5, ends_at_ms=640, finalize_at=(3_333 * MS,), replacing=replacing)
+
+    whole = play(script, session(), [])
+    assert [item[2] for item in whole.session.told if item[0] == "final"] == [
+        "one",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+    ]
+    for count in range(1, whole.count + 1):
+        cut = play(script, session(), [Loss(count, moment)])
+        assert cut.session.voice_and_words_apart() == whole.session.voice_and_words_apart(), f"loss at {count}"
+        assert cut.streams == 2
+        assert cut.session.troubles == []
