@@ -1,0 +1,38 @@
+"""One whole local stack with every model for all of these tests: real Triton, real nginx, real speech."""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from running_stack import STACK, LocalStack, free_offset
+
+READY_SECONDS = 400
+
+
+@pytest.fixture(scope="session")
+def local_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """Started once; afterwards nothing of it may be left."""
+    state, offset = tmp_path_factory.mktemp("stack"), free_offset()
+    command = [str(Path(sys.executable).with_name("streamingstack")), "up", str(STACK), "--state", str(state)]
+    log = state.parent / "up.log"
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [*command, "--port-offset", str(offset)], stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+        )
+    deadline = time.monotonic() + READY_SECONDS
+    while not re.search(r"^Ready", log.read_text(), re.M):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.3)
+    stack = LocalStack(psutil.Process(process.pid), state, offset)
+    family = stack.up.children(recursive=True)
+    yield stack
+    process.terminate()
+    assert process.wait(60) == 0, log.read_text()
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive, [p.cmdline() for p in alive]

@@ -1,0 +1,193 @@
+"""What breaks under live sessions, and what they notice of it: nothing but a pause."""
+
+import asyncio
+import contextlib
+import re
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import psutil
+import pytest
+from running_stack import AUDIO, RATE, LocalStack, pcm_of
+from streamingstack_bench.wire_client import WireClient, wire_client
+
+pytestmark = pytest.mark.stack
+
+ENGLISH = "universal-streaming-english"
+RECORDING = AUDIO / "en_derived_pauses_1688.wav"
+
+
+@contextlib.asynccontextmanager
+async def session(stack: LocalStack) -> AsyncIterator[WireClient]:
+    async with wire_client(stack.url, key=stack.api_key, speech_model=ENGLISH) as client:
+        assert (await client.next())["type"] == "Begin"  # type: ignore[index]
+        yield client
+
+
+async def spoken(stack: LocalStack, begun: asyncio.Event | None = None) -> list[str]:
+    """The recording at real time; `begun` is set when the first words are there. Returns the final texts."""
+    pcm = pcm_of(RECORDING)
+    async with session(stack) as client:
+        reading = asyncio.create_task(client.rest(200))
+        step, loop = 2 * RATE // 10, asyncio.get_running_loop()
+        start = loop.time()
+        for position in range(0, len(pcm), step):
+            await client.raw(pcm[position : position + step])
+            await asyncio.sleep(max(0.0, start + (position + step) / 2 / RATE - loop.time()))
+            if begun is not None and client.turns:
+                begun.set()
+        await client.say("Terminate")
+        assert (await reading)[0] == 1000
+    return client.finals
+
+
+@pytest.fixture(scope="session")
+def uncut() -> dict[str, list[str]]:
+    """What an undisturbed session hears, once it was heard."""
+    return {}
+
+
+async def undisturbed(stack: LocalStack, uncut: dict[str, list[str]]) -> list[str]:
+    if "finals" not in uncut:
+        uncut["finals"] = await spoken(stack)
+    return uncut["finals"]
+
+
+async def gauge(stack: LocalStack, port: int, name: str) -> float:
+    async with httpx2.AsyncClient() as http:
+        text = (await http.get(f"http://127.0.0.1:{port + stack.offset}/metrics")).text
+    values = re.findall(rf"^{name}(?:{{.*}})? ([0-9.e+-]+)$", text, re.M)
+    assert values, f"no {name}"
+    return sum(map(float, values))
+
+
+async def comes_to_rest(stack: LocalStack) -> None:
+    """No session and no stream is left."""
+    async with asyncio.timeout(20):
+        while await gauge(stack, 9090, "streaming_gateway_sessions_active") or await gauge(
+            stack, 9091, "streaming_asr_streams_active"
+        ):
+            await asyncio.sleep(0.2)
+
+
+async def test_triton_killed_under_four_sessions_costs_them_no_word(
+    local_stack: LocalStack, uncut: dict[str, list[str]]
+) -> None:
+    expected = await undisturbed(local_stack, uncut)
+    recogniser, triton = local_stack.recogniser("en-default"), local_stack.triton()
+    begun = asyncio.Event()
+    sessions = [asyncio.create_task(spoken(local_stack, begun)) for _ in range(4)]
+    await asyncio.wait_for(begun.wait(), 30)
+    triton.send_signal(signal.SIGKILL)
+    assert await asyncio.gather(*sessions) == [expected] * 4
+    assert recogniser.is_running(), "back without a restart of the recogniser"
+    assert local_stack.triton().pid != triton.pid
+    log = (local_stack.logs / "recognizer-en-default.log").read_text()
+    assert "lost the model server" in log
+    await comes_to_rest(local_stack)
+
+
+async def test_a_recogniser_frozen_under_a_session_costs_it_no_word(
+    local_stack: LocalStack, uncut: dict[str, list[str]]
+) -> None:
+    expected = await undisturbed(local_stack, uncut)
+    recogniser = local_stack.recogniser("en-default")
+    begun = asyncio.Event()
+    task = asyncio.create_task(spoken(local_stack, begun))
+    await asyncio.wait_for(begun.wait(), 30)
+    recogniser.send_signal(signal.SIGSTOP)
+    try:
+        await asyncio.sleep(6)  # longer than the 3 s after which a stream counts as lost
+    finally:
+        recogniser.send_signal(signal.SIGCONT)
+    assert await task == expected
+    await comes_to_rest(local_stack)
+
+
+async def test_clients_that_vanish_in_every_state_leave_nothing(local_stack: LocalStack) -> None:
+    gateway = local_stack.process("-m streaming_gateway")
+    pcm = pcm_of(RECORDING)
+    await comes_to_rest(local_stack)
+    files = gateway.num_fds()
+    for audio_ms in (0, 50, 1500, 6000, 20_000):
+        for _ in range(4):
+            async with session(local_stack) as client:
+                await client.audio(audio_ms, pcm=pcm[: 2 * RATE * audio_ms // 1000], chunk_ms=500)
+                client.connection.transport.abort()
+    await comes_to_rest(local_stack)
+    async with asyncio.timeout(20):
+        while gateway.num_fds() > files + 2:
+            await asyncio.sleep(0.2)
+
+
+async def test_two_thousand_connections_opened_and_dropped_leave_nothing(local_stack: LocalStack) -> None:
+    gateway = local_stack.process("-m streaming_gateway")
+    files = gateway.num_fds()
+    port = 8080 + local_stack.offset
+    request = b"GET /v3/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    for number in range(2000):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        if number % 3:
+            writer.write(request if number % 3 == 1 else b"\x00\xff not http")
+        writer.transport.abort()
+    assert (await spoken_briefly(local_stack)).startswith("you don")
+    async with asyncio.timeout(30):
+        while gateway.num_fds() > files + 5:
+            await asyncio.sleep(0.2)
+
+
+async def spoken_briefly(stack: LocalStack) -> str:
+    async with session(stack) as client:
+        pcm = pcm_of(AUDIO / "en_libri_1688-142285-0002.wav")
+        await client.audio(0, pcm=pcm[: 2 * RATE * 2])
+        await client.terminate()
+    return " ".join(client.finals)
+
+
+async def test_nothing_spoken_is_in_any_log_or_metric(local_stack: LocalStack) -> None:
+    quiet_marks = positions(local_stack.logs)
+    async with session(local_stack) as client:
+        await client.audio(5000)
+        await client.terminate()
+    await asyncio.sleep(1)
+    quiet = written_since(local_stack.logs, quiet_marks) + await all_metrics(local_stack)
+    marks = positions(local_stack.logs)
+    finals = await spoken(local_stack)
+    await asyncio.sleep(1)
+    loud = written_since(local_stack.logs, marks) + await all_metrics(local_stack)
+    spoken_words = words(" ".join(finals))
+    assert len(spoken_words) > 40
+    before, after = words(quiet), words(loud)
+    new = (set(after) & set(spoken_words)) - set(before)
+    assert not new, f"words of the speech that a silent run's logs do not have: {sorted(new)}"
+    triples = set(zip(spoken_words, spoken_words[1:], spoken_words[2:], strict=False))
+    logged = set(zip(after, after[1:], after[2:], strict=False))
+    assert not triples & logged
+
+
+def words(text: str) -> list[str]:
+    """Words of at least two letters, without what looks like an identifier."""
+    plain = re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", " ", text.lower())
+    return re.findall(r"[a-z']{2,}", plain)
+
+
+def positions(logs: Path) -> dict[Path, int]:
+    return {path: path.stat().st_size for path in logs.glob("*.log")}
+
+
+def written_since(logs: Path, marks: dict[Path, int]) -> str:
+    return "".join(path.read_text(errors="replace")[marks.get(path, 0) :] for path in logs.glob("*.log"))
+
+
+async def all_metrics(stack: LocalStack) -> str:
+    async with httpx2.AsyncClient() as http:
+        ports = (9090, 9091, 9092, 9093)
+        pages = [(await http.get(f"http://127.0.0.1:{port + stack.offset}/metrics")).text for port in ports]
+    return "\n".join(line for page in pages for line in page.splitlines() if not line.startswith("#"))
+
+
+def test_every_part_is_still_the_one_that_was_started(local_stack: LocalStack) -> None:
+    for mark in ("-m streaming_gateway", "-m license_proxy", "-m load_balancer"):
+        assert local_stack.process(mark).status() != psutil.STATUS_ZOMBIE

@@ -1,0 +1,135 @@
+"""Real speech through the whole stack."""
+
+import asyncio
+import json
+import threading
+import wave
+from typing import Any
+
+import assemblyai.streaming.v3 as aai
+import jiwer
+import pytest
+from running_stack import AUDIO, RATE, LocalStack, pcm_of, recordings
+from streamingstack_bench.wire_client import WireClient, wire_client
+from whisper_normalizer.english import EnglishTextNormalizer
+
+pytestmark = pytest.mark.stack
+
+ENGLISH = "universal-streaming-english"
+SAID = (
+    "you don't mean that you thought me so silly i really like that account of himself better than anything else he "
+    "said his statement of having been a shop boy was the thing i liked best of all you who were always accusing "
+    "people of being shoppy at helstone"
+)
+RECORDING = AUDIO / "en_derived_pauses_1688.wav"
+normal = EnglishTextNormalizer()
+
+
+async def heard(
+    stack: LocalStack, pcm: bytes, *, speed: float | None = None, chunk_ms: int = 100, **query: Any
+) -> WireClient:
+    """A whole session; at `speed` times real time, or in a burst."""
+    universal3 = query.get("speech_model", "").startswith("universal-3")
+    async with wire_client(stack.url, key=stack.api_key, universal3=universal3, **query) as client:
+        assert (await client.next())["type"] == "Begin"  # type: ignore[index]
+        reading = asyncio.create_task(client.rest(240))
+        step, loop = 2 * RATE * chunk_ms // 1000, asyncio.get_running_loop()
+        began = loop.time()
+        for start in range(0, len(pcm), step):
+            await client.raw(pcm[start : start + step])
+            if speed is not None:
+                await asyncio.sleep(max(0.0, began + (start + step) / 2 / RATE / speed - loop.time()))
+        await client.say("Terminate")
+        assert (await reading)[0] == 1000
+    return client
+
+
+def words_of(client: WireClient) -> list[tuple[str, int, int]]:
+    """Every final word of a session with its times."""
+    ended = {turn["turn_order"]: turn for turn in client.turns if turn["end_of_turn"]}
+    return [(word["text"], word["start"], word["end"]) for turn in ended.values() for word in turn["words"]]
+
+
+def wrong(said: str, client: WireClient) -> float:
+    """Word error rate."""
+    return float(jiwer.wer(normal(said), normal(" ".join(client.finals))))
+
+
+async def test_partials_come_while_somebody_speaks_and_finals_say_what_was_said(local_stack: LocalStack) -> None:
+    client = await heard(local_stack, pcm_of(RECORDING), speed=1.0, speech_model=ENGLISH, format_turns="true")
+    assert wrong(SAID, client) <= 0.15
+    assert len(client.finals) >= 4
+    first_final = next(i for i, turn in enumerate(client.turns) if turn["end_of_turn"])
+    assert first_final >= 2, "partials before the first end of turn"
+
+
+async def test_the_official_sdk_completes_a_session(local_stack: LocalStack) -> None:
+    turns: list[Any] = []
+    errors: list[Any] = []
+    over = threading.Event()
+    options = aai.StreamingClientOptions(api_key=local_stack.api_key, api_host=local_stack.url.removesuffix("/v3/ws"))
+    client = aai.StreamingClient(options)
+    client.on(aai.StreamingEvents.Turn, lambda _, turn: turns.append(turn))
+    client.on(aai.StreamingEvents.Error, lambda _, error: errors.append(error))
+    client.on(aai.StreamingEvents.Termination, lambda *_: over.set())
+    with wave.open(str(AUDIO / "en_libri_1688-142285-0002.wav")) as recording:
+        chunks = list(iter(lambda: recording.readframes(RATE // 10), b""))
+
+    def session() -> None:
+        client.connect(aai.StreamingParameters(sample_rate=RATE, speech_model=ENGLISH, format_turns=True))
+        client.stream(iter(chunks))
+        client.disconnect(terminate=True)
+
+    await asyncio.to_thread(session)
+    assert over.wait(5)
+    assert errors == []
+    assert "silly" in " ".join(turn.transcript for turn in turns if turn.end_of_turn).lower()
+
+
+async def test_the_same_bytes_give_the_same_words_at_any_speed_in_any_chunks_alone_and_in_company(
+    local_stack: LocalStack,
+) -> None:
+    pcm = pcm_of(RECORDING)
+    alone = [
+        await heard(local_stack, pcm, speech_model=ENGLISH, speed=speed, chunk_ms=chunk)
+        for speed, chunk in ((1.0, 100), (4.0, 50), (None, 1000))
+    ]
+    company = await asyncio.gather(
+        *(heard(local_stack, pcm, speech_model=ENGLISH, speed=speed) for speed in (1.0, 2.0, 4.0, None) * 2)
+    )
+    expected = words_of(alone[0])
+    assert len(expected) > 40
+    for other in (*alone[1:], *company):
+        assert words_of(other) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "language"),
+    [
+        ("fr_pico_test_fr.wav", "universal-streaming-multilingual", "fr"),
+        ("de_fleurs_002.wav", "universal-streaming-multilingual", "de"),
+        ("es_fleurs_006.wav", "universal-3-5-pro", "es"),
+    ],
+)
+async def test_other_languages_are_heard_and_named(
+    local_stack: LocalStack, name: str, model: str, language: str
+) -> None:
+    manifest = (recordings() / "manifest.jsonl").read_text().splitlines()
+    reference = next(entry for entry in map(json.loads, manifest) if entry["file"] == name)["reference"]
+    client = await heard(local_stack, pcm_of(recordings() / name), speech_model=model, language_detection="true")
+    assert wrong(reference, client) <= 0.5
+    ended = [turn for turn in client.turns if turn["end_of_turn"]]
+    assert {turn["language_code"] for turn in ended} == {language}
+
+
+async def test_universal_3_starts_speech_before_its_turns_and_formats_them(local_stack: LocalStack) -> None:
+    client = await heard(local_stack, pcm_of(RECORDING), speech_model="universal-3-5-pro")
+    kinds = [message["type"] for message in client.messages]
+    assert kinds.index("SpeechStarted") < kinds.index("Turn")
+    assert wrong(SAID, client) <= 0.15
+    assert all(turn["turn_is_formatted"] for turn in client.turns if turn["end_of_turn"])
+
+
+async def test_silence_makes_no_turn_and_costs_no_decode(local_stack: LocalStack) -> None:
+    client = await heard(local_stack, bytes(2 * RATE * 20), speech_model=ENGLISH)
+    assert client.turns == []
