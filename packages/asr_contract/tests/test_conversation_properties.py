@@ -455,4 +455,4 @@ def _gaps(word: tuple[int, int], pieces: list[tuple[int, int]]) -> list[tuple[in
 
 
 TestPeers = Peers.TestCase
-TestPeers.settings = settings(max_examples=120, stateful_step_count=60, deadline=None)
+TestPeers.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)

@@ -357,6 +357,12 @@ WORDS = {
         5, SILENCE, checkpoint(1, 1504, 160, said=[word("a", 1000, 1600)]), "after 24064"
     ),
     "a word without text": Breach("fields", SPEECH, words(1200, final=[word("", 500, 600)]), "empty or padded"),
+    "a word of confidence 2": Breach(
+        "fields", SPEECH, words(1200, tentative=[pb.Word(text="a", start_sample=9000, confidence=2.0)]), "confidence"
+    ),
+    "words of score 2": Breach(
+        "fields", SPEECH, Down(pb.RecognizeResponse(words=pb.Words(through_sample=9000, eot_score=2.0))), "eot_score"
+    ),
     "a word with a space": Breach("fields", SPEECH, words(1200, final=[word(" a", 500, 600)]), "empty or padded"),
     "a replacing model with final words": Breach(5, REPLACING_SPEECH, words(1200, final=[ONE]), "replacing"),
     "a replacing model that counts": Breach(

@@ -25,7 +25,7 @@ def scripts(draw: st.DrawFn, apart: int) -> list[Spoken]:
     """Words in order (milliseconds), equal ones with starts and ends more than `apart` from each other."""
     script: list[Spoken] = []
     position = draw(st.integers(0, 500))
-    for _ in range(draw(st.integers(0, 40))):
+    for _ in range(draw(st.integers(0, 30))):
         text = draw(st.sampled_from(WORDS))
         length = draw(st.integers(40, 600))
         start = position + draw(st.sampled_from([0, 0, 20, 150, 800]))

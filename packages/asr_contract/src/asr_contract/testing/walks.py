@@ -4,24 +4,18 @@ A walk is what passes on the wire in one session, as its gateway sees it, over a
 segments with words that come of it. Frames of voice activity are 32 ms long.
 """
 
-from dataclasses import dataclass
-
 from asr_contract.testing.steps import (
     End,
     HalfClose,
-    Step,
     audio,
-    cap,
     checkpoint,
     end_segment,
     finalize,
     finalized,
     go_on,
-    hear,
     opened,
     progress,
     ready,
-    resumed,
     started,
     steps,
     stopped,
@@ -29,19 +23,12 @@ from asr_contract.testing.steps import (
     word,
     words,
 )
+from asr_contract.testing.walk import GOOD, MORNING, Walk
+from asr_contract.testing.walks_of_loss import DEATH_BEFORE_FINALIZED, RESUME_OF_A_REPLACING_MODEL
+from asr_contract.testing.walks_to_the_cap import MUSIC_THAT_NEVER_STOPS, SIXTY_SECOND_CAP
 
-U3_CHECKPOINTS_MS = (320, 1280)
+__all__ = ["BURST_AT_4X", "NORMAL_TURN", "WALKS", "Walk"]
 
-
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """The streams of one session, and the text of its segments that have any, in order."""
-
-    streams: tuple[tuple[Step, ...], ...]
-    segments: tuple[str, ...]
-
-
-GOOD, MORNING = word("Good", 500, 800, 0), word("morning.", 850, 1280, 1)
 
 # "Good morning.", a checkpoint too early to tell, one that ends the turn; then the client terminates.
 NORMAL_TURN = Walk(
@@ -186,38 +173,6 @@ UPDATE_DURING_A_CHECKPOINT = Walk(
     segments=("Good morning.",),
 )
 
-# The recogniser dies with a Finalize on its way: the next one gets the audio after the last final word, less the left
-# context (here: all of it), and the Finalize again.
-DEATH_BEFORE_FINALIZED = Walk(
-    streams=(
-        steps(
-            opened(),
-            ready(),
-            audio(0, 1000),
-            started(480),
-            progress(992),
-            audio(1000, 1600),
-            words(1200, final=[GOOD], tentative=[word("mor", 850, 1100)]),
-            finalize(1, 1600),
-            End("UNAVAILABLE"),
-        ),
-        steps(
-            resumed(first=0, emit_after=1200, segment_start=0, next_word_index=1, final_words=[GOOD]),
-            ready(),
-            audio(0, 1600),
-            finalize(1, 1600),
-            progress(992),
-            stopped(1312),
-            checkpoint(1, 1504, 160, said=[MORNING]),
-            go_on(1),
-            finalized(1, 1600),
-            HalfClose(),
-            End(),
-        ),
-    ),
-    segments=("Good morning.",),
-)
-
 # The normal turn at four times its speed, as far as credit goes: the same words.
 BURST_AT_4X = Walk(
     streams=(
@@ -241,97 +196,6 @@ BURST_AT_4X = Walk(
         ),
     ),
     segments=NORMAL_TURN.segments,
-)
-
-# A Universal-3 segment is heard anew from its start: nothing of it was final.
-RESUME_OF_A_REPLACING_MODEL = Walk(
-    streams=(
-        steps(
-            opened(route="u3-pro", checkpoints_ms=U3_CHECKPOINTS_MS),
-            ready(replacing=True),
-            audio(0, 2000),
-            started(1200),
-            progress(1984),
-            audio(2000, 3000),
-            words(2400, tentative=[word("Good", 1250, 1500)]),
-            End("UNAVAILABLE"),
-        ),
-        steps(
-            resumed(first=700, emit_after=2400, segment_start=700, route="u3-pro", checkpoints_ms=U3_CHECKPOINTS_MS),
-            ready(700, replacing=True),
-            audio(700, 2700),
-            progress(1696),
-            audio(2700, 3600),
-            words(2800, tentative=[word("Good", 1250, 1500), word("evening", 1550, 2600)]),
-            stopped(2624),
-            checkpoint(1, 2944, 320, said=[word("Good", 1250, 1500), word("evening,", 1550, 2600)]),
-            go_on(1),
-            audio(3600, 4600),
-            progress(3584),
-            checkpoint(2, 3904, 1280, said=[word("Good", 1250, 1500), word("evening.", 1550, 2600)]),
-            end_segment(2),
-            HalfClose(),
-            End(),
-        ),
-    ),
-    segments=("Good evening.",),
-)
-
-# Somebody reads a book: after 60 s the segment ends in mid-speech and the next begins there.
-_BOOK = [word(f"word{n}", 1000 + n * 1000, 1900 + n * 1000, n) for n in range(60)]
-SIXTY_SECOND_CAP = Walk(
-    streams=(
-        steps(
-            opened(),
-            ready(),
-            hear(0, 1000),
-            audio(1000, 2000),
-            started(1000),
-            progress(2000),
-            *[
-                (*hear(at, at + 1000), words(at + 1000, final=[_BOOK[at // 1000 - 2]]))
-                for at in range(2000, 60_000, 1000)
-            ],
-            audio(60_000, 61_000),
-            cap(1, 60_500, said=[_BOOK[58], word("wo-", 60_000, 60_500, 59)]),
-            end_segment(1),
-            started(60_500),
-            progress(60_992),
-            finalize(1, 61_000),
-            finalized(1, 61_000, segment=1, said=[word("rd59", 60_500, 60_900, 60)]),
-            HalfClose(),
-            End(),
-        ),
-    ),
-    segments=(" ".join([*(f"word{n}" for n in range(59)), "wo-"]), "rd59"),
-)
-
-# Voice activity hears a voice in it, the model no word: segments end at the cap, and make no turn.
-MUSIC_THAT_NEVER_STOPS = Walk(
-    streams=(
-        steps(
-            opened(),
-            ready(),
-            audio(0, 1000),
-            started(32),
-            progress(992),
-            hear(1000, 60_000),
-            audio(60_000, 61_000),
-            cap(1, 60_000),
-            end_segment(1),
-            started(60_000),
-            progress(60_992),
-            hear(61_000, 120_000),
-            cap(2, 120_000, segment=1),
-            end_segment(2),
-            started(120_000),
-            finalize(1, 120_000),
-            finalized(1, 120_000, segment=2),
-            HalfClose(),
-            End(),
-        ),
-    ),
-    segments=(),
 )
 
 WALKS = {
