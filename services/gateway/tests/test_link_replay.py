@@ -22,6 +22,7 @@ from streaming_gateway.link.ledger import Ledger, Plan
 from streaming_gateway.link.pacing import Pacer
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 from streamingstack_bench.scripted import Script, ScriptedEngine, ScriptedVoice
+from streamingstack_bench.told import Told
 
 MS = 16
 PIECE = 100 * MS
@@ -49,39 +50,11 @@ class Session:
     ends_at_ms: int = 1280
     finalize_at: tuple[int, ...] = ()
     update_at: dict[int, dict[str, Any]] = field(default_factory=dict)
-    told: list[tuple[Any, ...]] = field(default_factory=list)
-    troubles: list[str] = field(default_factory=list)
     replacing: bool = False
+    troubles: list[str] = field(default_factory=list)
 
-    def tell(self, event: pb.RecognizeResponse) -> pb.Checkpoint | None:
-        kind = event.WhichOneof("message")
-        body = getattr(event, kind or "")
-        if kind in ("speech_started", "speech_stopped"):
-            self.told.append((kind, body.at_sample))
-        elif kind == "words":
-            self.told += [("final", *_word(word)) for word in body.final]
-        elif kind == "finalized":
-            self.told += [("final", *_word(word)) for word in body.words]
-            self.told.append((kind, body.id, body.segment, body.at_sample))
-        elif kind == "checkpoint":
-            if not self.replacing or self.decide(body) == pb.DECISION_END_SEGMENT:
-                self.told += [("final", *_word(word)) for word in body.words]
-            self.told.append((kind, body.segment, body.at_sample, body.silence_ms, self.decide(body)))
-            return body
-        return None
-
-    def decide(self, checkpoint: pb.Checkpoint) -> int:
-        ends = checkpoint.silence_ms >= self.ends_at_ms or checkpoint.reason == pb.CHECKPOINT_REASON_CAP
-        return int(pb.DECISION_END_SEGMENT if ends else pb.DECISION_CONTINUE)
-
-    def voice_and_words_apart(self) -> tuple[list[Any], list[Any]]:
-        """Words may be promised a little later after a loss; their order among themselves is fixed."""
-        words = [item for item in self.told if item[0] == "final"]
-        return words, [item for item in self.told if item[0] != "final"]
-
-
-def _word(word: pb.Word) -> tuple[Any, ...]:
-    return word.index, word.text, word.start_sample, word.end_sample
+    def __post_init__(self) -> None:
+        self.told = Told(self.ends_at_ms, self.replacing)
 
 
 class Peer:
@@ -186,7 +159,7 @@ class Played:
 
     def answer(self, checkpoint: pb.Checkpoint) -> pb.Answer | None:
         self.undecided = None
-        return self.ledger.answer(checkpoint, self.session.decide(checkpoint))
+        return self.ledger.answer(checkpoint, self.session.told.decide(checkpoint))
 
     async def hear(self, peer: Peer, pacer: Pacer) -> bool:
         """Take one message; False where the stream dies over it."""
@@ -201,7 +174,7 @@ class Played:
         self.session.troubles += heard.troubles
         answers = [heard.answer] if heard.answer else []
         for event in heard.show:
-            checkpoint = self.session.tell(event)
+            checkpoint = self.session.told.take(event)
             if checkpoint is None:
                 continue
             if loss is not None and loss.moment in ("undecided", "opening"):
@@ -262,7 +235,7 @@ def test_any_losses_leave_what_the_session_is_told_unchanged(replacing: bool) ->
 
         whole = play(SPOKEN, again(), [])
         cut = play(SPOKEN, again(), losses)
-        assert cut.session.voice_and_words_apart() == whole.session.voice_and_words_apart()
+        assert cut.session.told.comparable() == whole.session.told.comparable()
         assert cut.session.troubles == whole.session.troubles == []
 
     check()
@@ -277,16 +250,9 @@ def test_a_loss_at_every_single_message_changes_nothing(moment: str, replacing: 
         return Session(7.5, ends_at_ms=640, finalize_at=(3_333 * MS,), replacing=replacing)
 
     whole = play(script, session(), [])
-    assert [item[2] for item in whole.session.told if item[0] == "final"] == [
-        "one",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-    ]
+    assert whole.session.told.text() == "one one two three four five"
     for count in range(1, whole.count + 1):
         cut = play(script, session(), [Loss(count, moment)])
-        assert cut.session.voice_and_words_apart() == whole.session.voice_and_words_apart(), f"loss at {count}"
+        assert cut.session.told.comparable() == whole.session.told.comparable(), f"loss at {count}"
         assert cut.streams == 2
         assert cut.session.troubles == []

@@ -29,6 +29,16 @@ class Recognizers:
         )
         self._links: set[RecognizerLink] = set()
 
+    @property
+    def held_bytes(self) -> int:
+        """Audio held for all sessions, backlog and replay."""
+        return self._shared.budget.used
+
+    @property
+    def open_links(self) -> int:
+        """Links that were opened and not closed."""
+        return len(self._links)
+
     async def open(self, request: LinkRequest) -> RecognizerLink:
         """A link for one session. Sends Open at once; waits at most `admission_seconds`, and only for a refusal.
 
