@@ -80,6 +80,7 @@ def test_clips_are_chosen_by_language_origin_and_number(tmp_path):
     clips = [Clip(f"{n}", tmp_path, language, None, n == 1) for n, language in enumerate(["en", "en", "de", "en"])]
     assert [c.name for c in choose(clips, ["en"], None, recorded_only=True)] == ["0", "3"]
     assert [c.name for c in choose(clips, ["en"], 2, recorded_only=False)] == ["0", "1"]
+    assert [c.name for c in choose(clips, [], 2, recorded_only=False)] == ["0", "2"]
     assert len(choose(clips, [], None, recorded_only=False)) == 4
     with pytest.raises(BenchError, match="--language fr"):
         choose(clips, ["fr"], None, recorded_only=False)

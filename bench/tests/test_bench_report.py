@@ -64,7 +64,7 @@ def test_a_line_that_nobody_measured_is_left_out():
 
 
 def test_a_cell_does_not_break_the_markdown_table():
-    text = markdown(REPORT, "Load")
+    text = markdown(REPORT)
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert {line.replace("\\|", "").count("|") for line in table} == {4}
     assert "2 cores of some processor with 24 GiB" in text
@@ -98,7 +98,7 @@ def test_a_section_without_its_end_is_refused():
 @pytest.mark.parametrize("suffix", ["png", "svg"])
 def test_the_picture_is_drawn_even_where_figures_are_missing(tmp_path, suffix):
     target = tmp_path / f"out.{suffix}"
-    draw(REPORT, target)
+    draw([REPORT, REPORT], target)
     assert target.stat().st_size > 5000
 
 

@@ -1,10 +1,12 @@
 """The command `streamingstack bench`."""
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import psutil
 import typer
 from model_store import ModelStoreError, default_cache
 from rich.console import Console
@@ -13,9 +15,12 @@ from rich.table import Table
 from stack_model.api import StackError, load_stack
 
 from streamingstack_bench.clips import Clip, ClipError, load_clips
+from streamingstack_bench.floors import Floors
+from streamingstack_bench.local_stack import LocalStackError, local_stack
 from streamingstack_bench.plot import draw
 from streamingstack_bench.report import Report, markdown, rows, with_section
 from streamingstack_bench.running import BenchError, Plan, knowledge_of, run, weights_of
+from streamingstack_bench.scoring import Knowledge
 from streamingstack_bench.session import Target
 from streamingstack_bench.stack_processes import NoStackError, supervisor_process
 
@@ -25,7 +30,9 @@ ENGLISH = "universal-streaming-english"
 def bench(
     url: Annotated[str, typer.Option(help="Gateway, ws:// or wss://.")] = "ws://127.0.0.1:8080",
     api_key: Annotated[str, typer.Option(envvar="STREAMINGSTACK_API_KEY", help="API key of the gateway.")] = "",
-    speech_model: Annotated[str, typer.Option(help="Model that the sessions ask for.")] = ENGLISH,
+    speech_model: Annotated[
+        list[str] | None, typer.Option(help="Model to ask for; repeatable, one after the other.", show_default=ENGLISH)
+    ] = None,
     audio: Annotated[
         Path, typer.Option(envvar="STREAMINGSTACK_AUDIO", help="Folder with manifest.jsonl, or WAV files with .txt.")
     ] = Path("examples/audio"),
@@ -45,35 +52,83 @@ def bench(
         list[str] | None, typer.Option(help="Query parameter of the protocol as name=value; repeatable.")
     ] = None,
     stack: Annotated[Path | None, typer.Option(help="Stack YAML: its weights are heard offline to compare.")] = None,
+    up: Annotated[
+        Path | None, typer.Option(help="Stack YAML to run here meanwhile; sets --stack, --url, --api-key and --pid.")
+    ] = None,
+    port_offset: Annotated[int, typer.Option(help="For --up: shift every port.")] = 0,
+    state: Annotated[Path | None, typer.Option(help="For --up: where the stack keeps its files.")] = None,
     pid: Annotated[int | None, typer.Option(help="Process whose descendants are the stack: CPU and memory.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything as JSON.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the report: .png, .svg or .pdf.")] = None,
     markdown_file: Annotated[
-        Path | None, typer.Option("--markdown", help="Write the table as a section of this file.")
+        Path | None, typer.Option("--markdown", help="Write the tables as sections of this file.")
     ] = None,
-    section: Annotated[str, typer.Option(help="Name of that section; a section of this name is replaced.")] = "load",
-    title: Annotated[str, typer.Option(help="Its title.")] = "Load",
+    section: Annotated[str, typer.Option(help="Name of the sections; those of this name are replaced.")] = "load",
     keep_text: Annotated[bool, typer.Option(help="Put what was heard into the JSON.")] = False,
     seed: Annotated[int, typer.Option(help="Order of the recordings.")] = 1,
+    max_wer_gap: Annotated[
+        float | None, typer.Option(help="Fail where streamed is more points of WER above offline.")
+    ] = None,
+    max_pss: Annotated[float | None, typer.Option(help="Fail where the stack takes more GB.")] = None,
+    require_whole: Annotated[bool, typer.Option(help="Fail where any session was refused or broken.")] = False,
 ) -> None:
     """Stream real recordings in real time over many sessions and report lag, errors and cost."""
     progress = Console(stderr=True)
+    models = speech_model or [ENGLISH]
     try:
-        target = Target(url, api_key, speech_model, parameters(param or []), chunk_ms)
-        chosen = choose(load_clips(audio), language or _languages(speech_model), clips, recorded_only=recorded_only)
-        counts = session_counts(sessions)
-        root = supervisor_process(pid) if pid is not None else None
-        weights = weights_of(load_stack(stack), speech_model, default_cache(), progress) if stack else None
-        knowledge = knowledge_of(chosen, weights, default_cache(), progress)
-        plan = Plan(target, chosen, counts, clips_per_session, duration, stagger, seed, root)
-        report = run(plan, knowledge, progress)
-    except (BenchError, ClipError, NoStackError, StackError, ModelStoreError) as refused:
-        progress.print(f"[red]error:[/red] {escape(str(refused))}", highlight=False)
+        counts, query, recordings = session_counts(sessions), parameters(param or []), load_clips(audio)
+        chosen = {
+            model: choose(recordings, language or _languages(model), clips, recorded_only=recorded_only)
+            for model in models
+        }
+        known = _known(chosen, stack or up, progress)
+        with _server(up, url, api_key, pid, port_offset, state, progress) as (where, key, root):
+            reports = []
+            for model in models:
+                target = Target(where, key, model, query, chunk_ms)
+                plan = Plan(target, chosen[model], counts, clips_per_session, duration, stagger, seed, root)
+                reports.append(run(plan, known[model], progress))
+    except (BenchError, ClipError, LocalStackError, NoStackError, StackError, ModelStoreError) as refused:
+        progress.print(f"[red]error:[/red] {escape(str(refused))}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
-    Console().print(table(report))
-    write(report, json_file, plot, markdown_file, section=section, title=title, keep_text=keep_text)
-    if not any(row.completed for row in report.rows):
-        progress.print("[red]error:[/red] no session was completed: the table has the reasons")
+    for report in reports:
+        Console().print(table(report))
+    write(reports, json_file, plot, markdown_file, section=section, keep_text=keep_text)
+    _judge(reports, Floors(max_wer_gap, max_pss, require_whole), progress)
+
+
+def _known(chosen: Mapping[str, Sequence[Clip]], stack: Path | None, progress: Console) -> dict[str, Knowledge]:
+    described, cache = load_stack(stack) if stack else None, default_cache()
+    weights = {model: weights_of(described, model, cache, progress) if described else None for model in chosen}
+    return {model: knowledge_of(clips, weights[model], cache, progress) for model, clips in chosen.items()}
+
+
+Server = tuple[str, str, psutil.Process | None]
+
+
+@contextlib.contextmanager
+def _server(
+    up: Path | None, url: str, api_key: str, pid: int | None, port_offset: int, state: Path | None, progress: Console
+) -> Iterator[Server]:
+    """URL, API key and root process of what is measured: the stack of `up`, or one that runs already."""
+    if up is None:
+        yield url, api_key, supervisor_process(pid) if pid is not None else None
+        return
+    with local_stack(up, progress, port_offset=port_offset, state=state) as running:
+        yield running.url, running.api_key, running.root
+
+
+def _judge(reports: Sequence[Report], floors: Floors, progress: Console) -> None:
+    """Exit with status 1 where a model answered nobody or a floor was missed."""
+    missed = [line for report in reports for line in floors.missed(report)]
+    missed += [
+        f"{report.speech_model}: no session was completed; the table has the reasons"
+        for report in reports
+        if not any(row.completed for row in report.rows)
+    ]
+    for line in missed:
+        progress.print(f"[red]missed:[/red] {escape(line)}", highlight=False, soft_wrap=True)
+    if missed:
         raise typer.Exit(1)
 
 
@@ -104,9 +159,11 @@ def _languages(speech_model: str) -> list[str]:
 
 
 def choose(clips: Sequence[Clip], languages: Sequence[str], count: int | None, *, recorded_only: bool) -> list[Clip]:
-    """The clips that are asked for; no language means all. Raises BenchError where none is left."""
+    """The clips that are asked for; no language means all, a smaller `count` a spread of them. Raises BenchError where none is left."""
     kept = [clip for clip in clips if not languages or clip.language in languages]
-    kept = [clip for clip in kept if not (recorded_only and clip.derived)][:count]
+    kept = [clip for clip in kept if not (recorded_only and clip.derived)]
+    if count is not None and count < len(kept):  # spread over the list: neighbours are often alike
+        kept = [kept[index * len(kept) // count] for index in range(count)]
     if not kept:
         there = ", ".join(sorted({clip.language for clip in clips}))
         raise BenchError(f"--language {', '.join(languages)}: no such recording; --audio has {there}")
@@ -126,25 +183,26 @@ def table(report: Report) -> Table:
 
 
 def write(
-    report: Report,
+    reports: Sequence[Report],
     json_file: Path | None,
     plot: Path | None,
     markdown_file: Path | None,
     *,
     section: str,
-    title: str,
     keep_text: bool,
 ) -> None:
-    """Write what was asked for; folders are made."""
+    """Write what was asked for; folders are made. Each report is a section of its own in the Markdown file."""
     for target in filter(None, (json_file, plot, markdown_file)):
         target.parent.mkdir(parents=True, exist_ok=True)
     if json_file:
-        json_file.write_text(json.dumps(report.as_json(texts=keep_text), indent=1) + "\n")
+        json_file.write_text(json.dumps([report.as_json(texts=keep_text) for report in reports], indent=1) + "\n")
     if plot:
-        draw(report, plot)
+        draw(reports, plot)
     if markdown_file:
-        before = markdown_file.read_text() if markdown_file.exists() else ""
-        markdown_file.write_text(with_section(before, section, markdown(report, title)))
+        document = markdown_file.read_text() if markdown_file.exists() else ""
+        for report in reports:
+            document = with_section(document, f"{section} {report.speech_model}", markdown(report))
+        markdown_file.write_text(document)
 
 
 app = typer.Typer(add_completion=False)

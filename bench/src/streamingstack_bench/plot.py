@@ -1,6 +1,6 @@
 """The report as a picture."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -12,20 +12,21 @@ from streamingstack_bench.report import Report
 from streamingstack_bench.scoring import Figures
 
 
-def draw(report: Report, target: Path) -> None:
-    """Lags, errors and cost by number of sessions, as PNG, SVG or PDF by the name of `target`."""
-    figure = Figure(figsize=(11, 3.6), layout="constrained")
+def draw(reports: Sequence[Report], target: Path) -> None:
+    """Lags, errors and cost by number of sessions, a row a report; PNG, SVG or PDF by the name of `target`."""
+    figure = Figure(figsize=(11, 3.6 * len(reports)), layout="constrained")
     FigureCanvasAgg(figure)
-    lags, errors, cost = figure.subplots(1, 3)
-    _lags(lags, report)
-    _errors(errors, report)
-    _cost(cost, report)
-    for axes in (lags, errors, cost):
-        axes.set_xticks([row.sessions for row in report.rows])
-        axes.set_xlabel("sessions at once")
-        axes.set_ylim(bottom=0)
-        axes.grid(alpha=0.3)
-    figure.suptitle(report.speech_model)
+    for part, report in zip(figure.subfigures(len(reports), 1, squeeze=False)[:, 0], reports, strict=True):
+        lags, errors, cost = part.subplots(1, 3)
+        _lags(lags, report)
+        _errors(errors, report)
+        _cost(cost, report)
+        for axes in (lags, errors, cost):
+            axes.set_xticks([row.sessions for row in report.rows])
+            axes.set_xlabel("sessions at once")
+            axes.set_ylim(bottom=0)
+            axes.grid(alpha=0.3)
+        part.suptitle(report.speech_model)
     figure.savefig(target, dpi=130)
 
 

@@ -138,15 +138,15 @@ def _cpu_share(one: Figures) -> float:
     return one.cost.cpu_s / one.audio_s if one.audio_s else 0.0
 
 
-def markdown(report: Report, title: str) -> str:
+def markdown(report: Report) -> str:
     """A section for the documentation."""
     (first, heads), *lines = rows(report.rows)
     machine = report.machine
     text = [
-        f"### {title}",
+        f"### `{report.speech_model}`",
         "",
-        f"`{report.speech_model}`, {report.clips} recordings ({report.clips_audio_s:.0f} s), chunks of "
-        f"{report.chunk_ms} ms, on {machine.cores} cores of {machine.processor} with {machine.memory_gib:.0f} GiB.",
+        f"{report.clips} recordings ({report.clips_audio_s:.0f} s), chunks of {report.chunk_ms} ms, on {machine.cores} "
+        f"cores of {machine.processor} with {machine.memory_gib:.0f} GiB; load average before: {machine.load:.1f}.",
         "",
         _line([first, *heads]),
         _line(["---"] * (1 + len(heads))),
