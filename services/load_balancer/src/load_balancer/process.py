@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ctypes
 import grp
+import http.client
 import json
 import os
 import pwd
@@ -12,7 +13,6 @@ import signal
 import sys
 from pathlib import Path
 
-import httpx
 from service_kit.logs import get_logger
 from stack_model.nginx import parse_version
 
@@ -52,11 +52,11 @@ def worker_user() -> str | None:
 class Nginx:
     """One nginx, in the foreground, with all its files in one folder."""
 
-    def __init__(self, program: str, folder: Path, health_url: str) -> None:
-        """`health_url` is where /nginx_health will answer."""
+    def __init__(self, program: str, folder: Path, health: tuple[str, int]) -> None:
+        """`health` is the address and port where /nginx_health will answer."""
         self._program = program
         self._folder = folder
-        self._health_url = health_url
+        self._health = health
         self._child: asyncio.subprocess.Process | None = None
         self._pump: asyncio.Task[None] | None = None
 
@@ -71,16 +71,24 @@ class Nginx:
     async def start(self) -> None:
         """Start with the configuration checked last; raises NginxError when it ends at once."""
         self._adopt()
-        self._child = await asyncio.create_subprocess_exec(
-            self._program,
-            *self._arguments(CONFIG),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            process_group=0,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-        )
-        self._pump = asyncio.create_task(self._relay_log(self._child))
+        # Not asyncio's own pipe: with that, wait() would wait for every worker that holds it.
+        reading, writing = os.pipe()
+        try:
+            self._child = await asyncio.create_subprocess_exec(
+                self._program,
+                *self._arguments(CONFIG),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=writing,
+                process_group=0,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            )
+        finally:
+            os.close(writing)
+        log = asyncio.StreamReader()
+        pipe = os.fdopen(reading, "rb", 0)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(log), pipe)
+        self._pump = asyncio.create_task(_relay(log))
 
     def reload(self) -> None:
         """Take the configuration checked last; streams of the old one go on."""
@@ -92,11 +100,13 @@ class Nginx:
         self._signal(signal.SIGQUIT)
 
     async def wait(self) -> int:
-        """Exit status of nginx."""
+        """Exit status of nginx; workers that outlived a killed master are ended too, they would hold the ports."""
         assert self._child is not None
         status = await self._child.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
         if self._pump is not None:
-            await self._pump
+            await asyncio.wait({self._pump}, timeout=1)
         return status
 
     async def kill(self) -> None:
@@ -111,18 +121,22 @@ class Nginx:
     async def in_force(self, generation: str, seconds: float) -> bool:
         """Whether new connections meet this generation within `seconds`."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds), httpx.AsyncClient(trust_env=False) as client:
-                while not await self._shows(client, generation):  # noqa: ASYNC110 - the event is nginx's, not ours
+            async with asyncio.timeout(seconds):
+                while await asyncio.to_thread(self._generation) != generation:  # noqa: ASYNC110 - nginx has no event
                     await asyncio.sleep(0.05)
                 return True
         return False
 
-    async def _shows(self, client: httpx.AsyncClient, generation: str) -> bool:
+    def _generation(self) -> str | None:
+        """What /nginx_health shows to a new connection; None when nobody answers."""
+        connection = http.client.HTTPConnection(*self._health, timeout=1)
         try:
-            answer = await client.get(self._health_url, headers={"connection": "close"})
-        except httpx.TransportError:
-            return False
-        return answer.status_code == 200 and answer.headers.get("x-config-generation") == generation
+            connection.request("GET", "/nginx_health")
+            return connection.getresponse().headers["x-config-generation"]
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
 
     def _arguments(self, config: str) -> list[str]:
         return ["-p", f"{self._folder}/", "-c", config, "-e", "stderr"]
@@ -134,19 +148,18 @@ class Nginx:
         if self._child is not None and self._child.returncode is None:
             self._child.send_signal(number)
 
-    async def _relay_log(self, child: asyncio.subprocess.Process) -> None:
-        assert child.stderr is not None
-        while line := (await child.stderr.readline()).decode(errors="replace").strip():
-            try:
-                fields = json.loads(line) if line.startswith("{") else {}
-            except ValueError:
-                fields = {}
-            if fields:
-                _log.info(fields.pop("event", "stream ended"), **fields)
-            elif "[emerg]" in line or "[alert]" in line or "[crit]" in line:
-                _log.error("nginx", line=line)
-            else:
-                _log.warning("nginx", line=line)
+
+async def _relay(log: asyncio.StreamReader) -> None:
+    """nginx's lines as our own: its errors, and one line a stream where that is on."""
+    async for raw in log:
+        line = raw.decode(errors="replace").strip()
+        if line.startswith("{"):
+            fields = json.loads(line)
+            _log.info(fields.pop("event"), **{**fields, "seconds": float(fields["seconds"])})
+        elif any(level in line for level in ("[emerg]", "[alert]", "[crit]")):
+            _log.error("nginx", line=line)
+        else:
+            _log.warning("nginx", line=line)
 
 
 def _die_with_parent() -> None:

@@ -144,7 +144,7 @@ async def prepared(settings: BalancerSettings) -> AsyncIterator[LoadBalancer]:
         _refuse_taken_ports(options)
         folder = settings.run_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="load-balancer-")))
         folder.mkdir(parents=True, exist_ok=True)
-        health = f"http://{_reachable(options.listen[0])}:{options.health_port}/nginx_health"
+        health = (_reachable(options.listen[0]), options.health_port)
         yield LoadBalancer(settings, options, Nginx(program, folder.absolute(), health), picker)
 
 
@@ -190,4 +190,4 @@ def _refuse_taken_ports(options: BalancerOptions) -> None:
 
 
 def _reachable(address: str) -> str:
-    return {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(address, address)
+    return {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(address, address.strip("[]"))

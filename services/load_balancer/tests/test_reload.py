@@ -1,0 +1,76 @@
+"""Routes that change under running streams."""
+
+import asyncio
+
+import grpc
+
+
+def route(*backends, name="single", **more):
+    return {"name": name, "backends": list(backends), **more}
+
+
+async def test_backends_come_and_go_without_cutting_a_stream(changing, recognisers, kit):
+    first, second = recognisers[:2]
+    await asyncio.to_thread(changing.apply, [route(first)])
+    async with kit.client(changing.port) as stream:
+        before = [stream("single") for _ in range(20)]
+        for one in before:
+            await one.open()
+        await asyncio.to_thread(changing.apply, [route(first, second)])
+        grown = [stream("single") for _ in range(2)]
+        for one in grown:
+            await one.open()
+        assert {await one.pod() for one in grown} == {first, second}
+        await asyncio.to_thread(changing.apply, [route(second), route(first, name="fresh")])
+        moved, fresh = stream("single"), stream("fresh")
+        await moved.open()
+        await fresh.open()
+        assert (await moved.pod(), await fresh.pod()) == (second, first)
+        for one in (*before, *grown, moved, fresh):
+            await one.echo()
+            assert await one.finish() is grpc.StatusCode.OK
+
+
+async def test_a_route_that_goes_is_refused_and_never_sent_elsewhere(changing, recognisers, kit):
+    await asyncio.to_thread(changing.apply, [route(recognisers[0], name="gone"), route(recognisers[1], name="other")])
+    async with kit.client(changing.port) as stream:
+        opened = stream("gone")
+        await opened.open()
+        await asyncio.to_thread(changing.apply, [route(recognisers[1], name="other")])
+        code, message = await stream("gone").status()
+        assert (code, message) == (grpc.StatusCode.NOT_FOUND, "unknown X-Model-Version; this balancer serves other")
+        await opened.echo()
+
+
+BAD = {
+    "routes: [": "while parsing a flow",
+    "[]": "expected a mapping with `routes`, found list",
+    'routes: [{name: single, backends: ["127.0.0.1"]}]': "'127.0.0.1' is not host:port",
+    "routes: [{name: a}, {name: b, aliases: [a]}]": "name or alias a appears twice",
+}
+
+
+async def test_a_bad_routes_file_is_refused_and_the_old_routes_stay(changing, recognisers, kit):
+    await asyncio.to_thread(changing.apply, [route(recognisers[0], name="kept")])
+    refused = "new routes refused, the old ones stay"
+    async with kit.client(changing.port) as stream:
+        for text, reason in BAD.items():
+            count = len(changing.events(refused))
+            changing.write(text)
+            await asyncio.to_thread(changing.wait_for, refused, count + 1)
+            assert reason in changing.events(refused)[-1]["reason"]
+            await stream("kept").open()
+        changing.routes_file.unlink()
+        await asyncio.to_thread(changing.wait_for, refused, count + 2)
+        await asyncio.to_thread(changing.apply, [route(recognisers[0], name="mended")])
+        await stream("mended").open()
+
+
+async def test_every_pool_size_is_taken_by_nginx(changing):
+    backends = [f"127.0.0.1:{port}" for port in range(20001, 20013)]
+    routes = [route(*backends, name=f"route-{n}", aliases=[f"alias-{n}"]) for n in range(4)]
+    await asyncio.to_thread(changing.apply, routes)
+    await asyncio.to_thread(
+        changing.apply, [route("[::1]:20001", "127.0.0.1:20001", name="x" * 40), route(name="none")]
+    )
+    await asyncio.to_thread(changing.apply, [])
