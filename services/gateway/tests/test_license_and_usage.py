@@ -84,7 +84,8 @@ async def outcome(url: str) -> tuple[str, str]:
 
 
 def view(state: Any = "Ready", **more: Any) -> LicenseView:
-    terms = LicenseTerms(**{key: more.pop(key) for key in ("models", "session_limit") if key in more})
+    of_terms = more.keys() & LicenseTerms.model_fields.keys()
+    terms = LicenseTerms(**{key: more.pop(key) for key in of_terms})
     return LicenseView(ProxyStatus(state=state, **more), terms, NOW)
 
 
@@ -99,6 +100,9 @@ def view(state: Any = "Ready", **more: Any) -> LicenseView:
         (view("Failed"), 0, 0, 1008),
         (view("Ready"), 0.9, 0, None),
         (view("Ready"), 1, 0, 1008),
+        (view("Ready", trust_window_seconds=7200), 1.9, 0, None),
+        (view("Ready", trust_window_seconds=7200), 2, 0, 1008),
+        (view("Ready", trust_window_seconds=7200, expires_at=NOW + timedelta(hours=1)), 1, 0, 1008),
         (view("Ready", session_limit=2), 0, 1, None),
         (view("Ready", session_limit=2), 0, 2, 3009),
         (view("Ready", models=["*"]), 0, 0, None),

@@ -74,6 +74,9 @@ async def test_with_a_key_file_only_its_keys_open_and_it_is_read_again(stack: An
         async with wire_client(running.url, key="second") as opened:
             assert (await opened.next() or {})["type"] == "Begin"
         assert (await refusal(running.url, key="first"))[0] == 1008
+        keys.write_text("not a hash\n")
+        async with wire_client(running.url, key="second") as opened:
+            assert (await opened.next() or {})["type"] == "Begin"
 
 
 @pytest.mark.parametrize(

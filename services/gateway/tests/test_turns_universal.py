@@ -211,7 +211,7 @@ def test_formatting_switched_on_inside_a_turn_counts_for_its_successor_s_audio()
 
 def test_words_that_touch_within_a_millisecond_never_overlap() -> None:
     machine = UniversalTurns(config())
-    near = [pb.Word(text=t, start_sample=s, end_sample=e) for t, s, e in (("a", 8, 31), ("b", 31, 31), ("c", 20, 50))]
+    near = [pb.Word(text=t, start_sample=s, end_sample=e) for t, s, e in (("a", 8, 31), ("b", 31, 31), ("c", 9, 50))]
     (message,) = sent(machine, words(*near))
     assert [(w["start"], w["end"]) for w in message["words"]] == [(0, 1), (1, 1), (1, 3)]
 

@@ -14,19 +14,13 @@ from streaming_gateway.settings import GatewaySettings
 _log = get_logger(__name__)
 
 
-async def _serve(settings: GatewaySettings) -> int:
+async def _serve(settings: GatewaySettings) -> None:
     terminated = terminate_event()
     async with run_gateway(settings) as running:
         _log.info("Ready to serve!", port=running.port, metrics_port=running.metrics_port)
-        waiting = asyncio.create_task(terminated.wait())
-        await asyncio.wait({waiting, running.failed}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        if running.failed.done():
-            _log.error("a background task ended", kind=type(running.failed.exception()).__name__)
-            return 1
+        await terminated.wait()
         await running.gateway.drain(settings.drain_seconds)
     _log.info("stopped")
-    return 0
 
 
 def main() -> None:
@@ -34,11 +28,10 @@ def main() -> None:
     settings = load_settings(GatewaySettings)
     configure_logs("streaming-api", structured=settings.structured_logging, level=settings.log_level)
     try:
-        status = asyncio.run(_serve(settings))
+        asyncio.run(_serve(settings))
     except (OSError, ValueError, sqlite3.Error) as failure:
         sys.stderr.write(f"the gateway cannot start: {failure}\n")
-        status = 2
-    raise SystemExit(status)
+        raise SystemExit(2) from None
 
 
 if __name__ == "__main__":

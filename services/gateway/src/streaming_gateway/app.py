@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import httpx2
@@ -25,16 +25,16 @@ from streaming_gateway.usage_spool import UsageSpool
 from streaming_gateway.watched_file import WatchedFile
 
 _log = get_logger(__name__)
+_AGAIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class RunningGateway:
-    """`port` and `metrics_port` are the bound ones; `failed` ends only if a task that must not end does."""
+    """`port` and `metrics_port` are the bound ones."""
 
     gateway: Gateway
     port: int
     metrics_port: int
-    failed: asyncio.Task[None]
 
 
 @contextlib.asynccontextmanager
@@ -56,14 +56,14 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGateway
         gates = Gates(_authenticator(settings), _catalogue(settings), license_, usage, settings.max_sessions)
         limits = SessionLimits(settings.max_session_seconds, settings.max_backlog_seconds, settings.max_unread_bytes)
         gateway = Gateway(gates, recognizers, limits, metrics)
-        background = asyncio.create_task(_background(license_, usage))
-        stack.push_async_callback(_stop, background)
+        for work in (license_.watch, usage.run):
+            stack.push_async_callback(_stop, asyncio.create_task(_keep_up(work)))
         metrics_port = await stack.enter_async_context(
             serve_http(metrics_app(registry), settings.host, settings.metrics_port)
         )
         server = await stack.enter_async_context(serve_clients(gateway, settings.host, settings.port))
         port = next(iter(server.sockets)).getsockname()[1]
-        yield RunningGateway(gateway, port, metrics_port, background)
+        yield RunningGateway(gateway, port, metrics_port)
         await gateway.drain(0)
         await usage.flush()
 
@@ -103,11 +103,15 @@ def _usage(
     return UsageReporter(spool, client, lambda: gateway().sessions)
 
 
-async def _background(license_: License, usage: Usage) -> None:
-    async with asyncio.TaskGroup() as group:
-        group.create_task(license_.watch())
-        group.create_task(usage.run())
-        group.create_task(asyncio.Event().wait())
+async def _keep_up(work: Callable[[], Awaitable[None]]) -> None:
+    """Sessions must not end because of what runs beside them: a failure is logged and the work begun anew."""
+    while True:
+        try:
+            await work()
+            return
+        except Exception as failure:  # noqa: BLE001
+            _log.error("background work failed", work=work.__qualname__, kind=type(failure).__name__)
+            await asyncio.sleep(_AGAIN_SECONDS)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -14,8 +14,9 @@ from streaming_gateway.problems import Problem, at_capacity, unauthorized
 
 _log = get_logger(__name__)
 POLL_SECONDS = 5.0
-# Without a trust window in the proxy's answer, its last verdict holds this long while it is away.
-UNSAID_TRUST = timedelta(hours=1)
+_FIRST_POLL_SECONDS = 0.5
+# A verdict without any trust window holds this long while the proxy is away.
+_UNSAID_TRUST_SECONDS = 3600
 
 
 class ProxyStatus(BaseModel):
@@ -36,6 +37,7 @@ class LicenseTerms(BaseModel):
     models: list[str] | Literal["*"] = "*"
     session_limit: int | None = None
     expires_at: AwareDatetime | None = None
+    trust_window_seconds: int = _UNSAID_TRUST_SECONDS
 
     def covers(self, names: set[str]) -> bool:
         """Whether any of the model's names is licensed."""
@@ -56,13 +58,18 @@ class LicenseView:
             return unauthorized("license not checked yet", "license")
         if self.status.state == "Failed":
             return unauthorized("license not valid", "license")
-        if now >= (self.status.trust_expiration or self.seen_at + UNSAID_TRUST):
+        if now >= self._trusted_until(self.status, self.seen_at):
             return unauthorized("license cannot be checked", "license")
         if not self.terms.covers(names):
             return unauthorized("model not licensed", "license")
         if self.terms.session_limit is not None and sessions >= self.terms.session_limit:
             return at_capacity()
         return None
+
+    def _trusted_until(self, status: ProxyStatus, seen_at: datetime) -> datetime:
+        """How long this verdict holds without another one."""
+        trusted = status.trust_expiration or seen_at + timedelta(seconds=self.terms.trust_window_seconds)
+        return min(trusted, self.terms.expires_at) if self.terms.expires_at else trusted
 
 
 class License:
@@ -104,7 +111,7 @@ class ProxiedLicense(License):
         """Poll for ever."""
         while True:
             await self.look()
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(POLL_SECONDS if self.checked else _FIRST_POLL_SECONDS)
 
     async def look(self) -> None:
         """Ask once; a proxy that is away changes nothing."""
