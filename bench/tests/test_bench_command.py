@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from streamingstack_bench.bench import choose, parameters, session_counts
 from streamingstack_bench.clips import Clip
-from streamingstack_bench.command import app, choose, parameters, session_counts
+from streamingstack_bench.command import app
 from streamingstack_bench.running import BenchError
 from typer.testing import CliRunner
 

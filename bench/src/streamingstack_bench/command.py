@@ -1,28 +1,9 @@
-"""The command `streamingstack bench`."""
+"""The command `streamingstack bench`: its options, and nothing else, so that naming it costs no start-up time."""
 
-import contextlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import psutil
 import typer
-from model_store import ModelStoreError, default_cache
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-from stack_model.api import StackError, load_stack
-
-from streamingstack_bench.clips import Clip, ClipError, load_clips
-from streamingstack_bench.floors import Floors
-from streamingstack_bench.local_stack import LocalStackError, local_stack
-from streamingstack_bench.plot import draw
-from streamingstack_bench.report import Report, markdown, rows, with_section
-from streamingstack_bench.running import BenchError, Plan, knowledge_of, run, weights_of
-from streamingstack_bench.scoring import Knowledge
-from streamingstack_bench.session import Target
-from streamingstack_bench.stack_processes import NoStackError, supervisor_process
 
 ENGLISH = "universal-streaming-english"
 
@@ -73,136 +54,36 @@ def bench(
     require_whole: Annotated[bool, typer.Option(help="Fail where any session was refused or broken.")] = False,
 ) -> None:
     """Stream real recordings in real time over many sessions and report lag, errors and cost."""
-    progress = Console(stderr=True)
-    models = speech_model or [ENGLISH]
-    try:
-        counts, query, recordings = session_counts(sessions), parameters(param or []), load_clips(audio)
-        chosen = {
-            model: choose(recordings, language or _languages(model), clips, recorded_only=recorded_only)
-            for model in models
-        }
-        known = _known(chosen, stack or up, progress)
-        with _server(up, url, api_key, pid, port_offset, state, progress) as (where, key, root):
-            reports = []
-            for model in models:
-                target = Target(where, key, model, query, chunk_ms)
-                plan = Plan(target, chosen[model], counts, clips_per_session, duration, stagger, seed, root)
-                reports.append(run(plan, known[model], progress))
-    except (BenchError, ClipError, LocalStackError, NoStackError, StackError, ModelStoreError) as refused:
-        progress.print(f"[red]error:[/red] {escape(str(refused))}", highlight=False, soft_wrap=True)
-        raise typer.Exit(2) from None
-    for report in reports:
-        Console().print(table(report))
-    write(reports, json_file, plot, markdown_file, section=section, keep_text=keep_text)
-    _judge(reports, Floors(max_wer_gap, max_pss, require_whole), progress)
+    from streamingstack_bench.bench import Asked, run_bench  # measuring libraries: loaded only when measuring
 
-
-def _known(chosen: Mapping[str, Sequence[Clip]], stack: Path | None, progress: Console) -> dict[str, Knowledge]:
-    described, cache = load_stack(stack) if stack else None, default_cache()
-    weights = {model: weights_of(described, model, cache, progress) if described else None for model in chosen}
-    return {model: knowledge_of(clips, weights[model], cache, progress) for model, clips in chosen.items()}
-
-
-Server = tuple[str, str, psutil.Process | None]
-
-
-@contextlib.contextmanager
-def _server(
-    up: Path | None, url: str, api_key: str, pid: int | None, port_offset: int, state: Path | None, progress: Console
-) -> Iterator[Server]:
-    """URL, API key and root process of what is measured: the stack of `up`, or one that runs already."""
-    if up is None:
-        yield url, api_key, supervisor_process(pid) if pid is not None else None
-        return
-    with local_stack(up, progress, port_offset=port_offset, state=state) as running:
-        yield running.url, running.api_key, running.root
-
-
-def _judge(reports: Sequence[Report], floors: Floors, progress: Console) -> None:
-    """Exit with status 1 where a model answered nobody or a floor was missed."""
-    missed = [line for report in reports for line in floors.missed(report)]
-    missed += [
-        f"{report.speech_model}: no session was completed; the table has the reasons"
-        for report in reports
-        if not any(row.completed for row in report.rows)
-    ]
-    for line in missed:
-        progress.print(f"[red]missed:[/red] {escape(line)}", highlight=False, soft_wrap=True)
-    if missed:
-        raise typer.Exit(1)
-
-
-def parameters(pairs: Sequence[str]) -> dict[str, str]:
-    """name=value pairs of --param; raises BenchError."""
-    found = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise BenchError(f"--param {pair!r}: expected name=value")
-        found[name] = value
-    return found
-
-
-def session_counts(text: str) -> list[int]:
-    """Numbers of --sessions, in their order; raises BenchError."""
-    try:
-        counts = [int(part) for part in text.split(",")]
-    except ValueError:
-        counts = []
-    if not counts or min(counts) < 1:
-        raise BenchError(f"--sessions {text!r}: expected numbers of at least 1 with commas between, as in 1,2,4,8")
-    return counts
-
-
-def _languages(speech_model: str) -> list[str]:
-    return ["en"] if speech_model == ENGLISH else []
-
-
-def choose(clips: Sequence[Clip], languages: Sequence[str], count: int | None, *, recorded_only: bool) -> list[Clip]:
-    """The clips that are asked for; no language means all, a smaller `count` a spread of them. Raises BenchError where none is left."""
-    kept = [clip for clip in clips if not languages or clip.language in languages]
-    kept = [clip for clip in kept if not (recorded_only and clip.derived)]
-    if count is not None and count < len(kept):  # spread over the list: neighbours are often alike
-        kept = [kept[index * len(kept) // count] for index in range(count)]
-    if not kept:
-        there = ", ".join(sorted({clip.language for clip in clips}))
-        raise BenchError(f"--language {', '.join(languages)}: no such recording; --audio has {there}")
-    return kept
-
-
-def table(report: Report) -> Table:
-    """The report for a terminal."""
-    (first, heads), *lines = rows(report.rows)
-    shown = Table(title=f"{report.speech_model}, {report.clips} recordings, {report.clips_audio_s:.0f} s")
-    shown.add_column(first)
-    for head in heads:
-        shown.add_column(head, justify="right")
-    for name, cells in lines:
-        shown.add_row(name, *cells)
-    return shown
-
-
-def write(
-    reports: Sequence[Report],
-    json_file: Path | None,
-    plot: Path | None,
-    markdown_file: Path | None,
-    *,
-    section: str,
-    keep_text: bool,
-) -> None:
-    """Write what was asked for; folders are made. Each report is a section of its own in the Markdown file."""
-    for target in filter(None, (json_file, plot, markdown_file)):
-        target.parent.mkdir(parents=True, exist_ok=True)
-    if json_file:
-        json_file.write_text(json.dumps([report.as_json(texts=keep_text) for report in reports], indent=1) + "\n")
-    if plot:
-        draw(reports, plot)
-    if markdown_file:
-        document = markdown_file.read_text() if markdown_file.exists() else ""
-        for report in reports:
-            document = with_section(document, f"{section} {report.speech_model}", markdown(report))
-        markdown_file.write_text(document)
+    asked = Asked(
+        url=url,
+        api_key=api_key,
+        speech_models=tuple(speech_model or [ENGLISH]),
+        audio=audio,
+        languages=tuple(language or ()),
+        clips=clips,
+        recorded_only=recorded_only,
+        sessions=sessions,
+        duration_s=duration,
+        clips_per_session=clips_per_session,
+        chunk_ms=chunk_ms,
+        stagger_s=stagger,
+        param=tuple(param or ()),
+        stack=stack or up,
+        up=up,
+        port_offset=port_offset,
+        state=state,
+        pid=pid,
+        json=json_file,
+        plot=plot,
+        markdown=markdown_file,
+        section=section,
+        keep_text=keep_text,
+        seed=seed,
+        floors=(max_wer_gap, max_pss, require_whole),
+    )
+    raise typer.Exit(run_bench(asked))
 
 
 app = typer.Typer(add_completion=False)
