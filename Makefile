@@ -10,6 +10,7 @@ PORT_OFFSET ?= 0
 SESSIONS ?= 1,2,4,8
 # Recordings of `make bench`: a folder with manifest.jsonl.
 STREAMINGSTACK_AUDIO ?= $(if $(wildcard ../shared/audio/manifest.jsonl),../shared/audio,examples/audio)
+BENCH = streamingstack bench --audio '$(STREAMINGSTACK_AUDIO)' --port-offset $(PORT_OFFSET) --markdown docs/benchmarks.md
 PYTEST_ARGS ?=
 
 BIN := .venv/bin
@@ -57,9 +58,12 @@ contract:
 	@echo 'check: protobuf'
 	@buf lint
 
-bench: setup  ## Measure 1, 2, 4, 8 real-time sessions and write docs/benchmarks.md: STACK= SESSIONS=
-	@streamingstack bench --up '$(STACK)' --stack '$(STACK)' --audio '$(STREAMINGSTACK_AUDIO)' \
-		--port-offset $(PORT_OFFSET) --sessions '$(SESSIONS)' --markdown docs/benchmarks.md --plot docs/benchmarks.png
+bench: setup  ## Measure 1, 2, 4, 8 real-time sessions and memory, write docs/benchmarks.md: STACK= SESSIONS=
+	@$(BENCH) --up '$(STACK)' --sessions '$(SESSIONS)' --section load --plot docs/benchmarks.png --max-wer-gap 1
+	@$(BENCH) --up examples/minimal.yaml --sessions 2 --clips 8 --section one --title 'One model' --max-pss 1.2
+	@$(BENCH) --up examples/all-models.yaml --sessions 2 --clips 8 --section three --title 'Three models' --max-pss 2.5 \
+		--speech-model universal-streaming-english --speech-model universal-streaming-multilingual \
+		--speech-model universal-3-5-pro
 
 clean:  ## Remove the environment, caches and the state of local stacks
 	@rm -rf .venv .bootstrap .state .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

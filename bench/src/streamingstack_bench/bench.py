@@ -52,6 +52,7 @@ class Asked:
     plot: Path | None
     markdown: Path | None
     section: str
+    title: str
     keep_text: bool
     seed: int
     floors: tuple[float | None, float | None, bool]
@@ -185,5 +186,6 @@ def write(asked: Asked, reports: Sequence[Report]) -> None:
     if asked.markdown:
         document = asked.markdown.read_text() if asked.markdown.exists() else ""
         for report in reports:
-            document = with_section(document, f"{asked.section} {report.speech_model}", markdown(report))
+            body = markdown(report, f"{asked.title}: `{report.speech_model}`")
+            document = with_section(document, f"{asked.section} {report.speech_model}", body)
         asked.markdown.write_text(document)

@@ -45,6 +45,7 @@ def bench(
         Path | None, typer.Option("--markdown", help="Write the tables as sections of this file.")
     ] = None,
     section: Annotated[str, typer.Option(help="Name of the sections; those of this name are replaced.")] = "load",
+    title: Annotated[str, typer.Option(help="Title of those sections.")] = "Load",
     keep_text: Annotated[bool, typer.Option(help="Put what was heard into the JSON.")] = False,
     seed: Annotated[int, typer.Option(help="Order of the recordings.")] = 1,
     max_wer_gap: Annotated[
@@ -79,6 +80,7 @@ def bench(
         plot=plot,
         markdown=markdown_file,
         section=section,
+        title=title,
         keep_text=keep_text,
         seed=seed,
         floors=(max_wer_gap, max_pss, require_whole),

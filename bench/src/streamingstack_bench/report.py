@@ -138,12 +138,12 @@ def _cpu_share(one: Figures) -> float:
     return one.cost.cpu_s / one.audio_s if one.audio_s else 0.0
 
 
-def markdown(report: Report) -> str:
+def markdown(report: Report, title: str) -> str:
     """A section for the documentation."""
     (first, heads), *lines = rows(report.rows)
     machine = report.machine
     text = [
-        f"### `{report.speech_model}`",
+        f"## {title}",
         "",
         f"{report.clips} recordings ({report.clips_audio_s:.0f} s), chunks of {report.chunk_ms} ms, on {machine.cores} "
         f"cores of {machine.processor} with {machine.memory_gib:.0f} GiB; load average before: {machine.load:.1f}.",
