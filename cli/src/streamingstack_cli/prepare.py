@@ -122,7 +122,7 @@ def prepare(wishes: Wishes, console: Console) -> LocalStack:
     try:
         layout = _written(stack, wishes, state, ports, triton, folders)
         local = LocalStack(stack, layout, tuple(local_processes(stack, layout)), local_key(state))
-        _write_processes(local)
+        write_processes(local)
     except OSError as failure:
         raise CommandError(f"{failure.filename or state.root}: {failure.strerror}; choose another --state") from None
     except LicenseError as refused:
@@ -159,7 +159,8 @@ def _written(
     )
 
 
-def _write_processes(local: LocalStack) -> None:
+def write_processes(local: LocalStack) -> None:
+    """What supervisord and its children are started from; the last run's logs are set aside."""
     layout, state = local.layout, local.layout.state
     config = state.run / "supervisord.conf"
     config.write_text(render_supervisor(local.processes, layout, local.socket, root=os.geteuid() == 0))

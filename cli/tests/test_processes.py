@@ -1,0 +1,139 @@
+"""Which processes a stack becomes, and what each is told."""
+
+import configparser
+import json
+from pathlib import Path
+
+import pytest
+from stack_model.api import load_stack
+from stack_model.catalogue import parse_models
+from streamingstack_cli.processes import Probe, Process, child_file, local_processes, reachable
+from streamingstack_cli.supervisor_config import render_supervisor
+
+from .conftest import EXAMPLES, layout_of
+
+STATE = Path("/state")
+
+
+def processes(example: str, offset: int = 0) -> dict[str, Process]:
+    file = EXAMPLES / example
+    return {process.name: process for process in local_processes(load_stack(file), layout_of(file, STATE, offset))}
+
+
+@pytest.mark.parametrize(
+    ("example", "names"),
+    [
+        ("minimal.yaml", ["triton-en-default", "recognizer-en-default"]),
+        (
+            "all-models.yaml",
+            [
+                f"{part}-{model}"
+                for part in ("triton", "recognizer")
+                for model in ("en-default", "ml-default", "u3-pro")
+            ],
+        ),
+    ],
+)
+def test_each_model_is_one_triton_and_one_recogniser_and_the_gateway_is_last(example: str, names: list[str]) -> None:
+    assert list(processes(example)) == ["license-proxy", *names, "load-balancer", "gateway"]
+
+
+def test_only_triton_is_started_again() -> None:
+    restarting = [name for name, process in processes("all-models.yaml").items() if process.restarts]
+    assert restarting == ["triton-en-default", "triton-ml-default", "triton-u3-pro"]
+
+
+@pytest.mark.parametrize(
+    ("process", "environment"),
+    [
+        (
+            "recognizer-en-default",
+            {"ROUTE": "en-default", "ASR_PORT": "50051", "METRICS_PORT": "9091", "REPLACING": "false"},
+        ),
+        ("recognizer-en-default", {"TRITON_URL": "127.0.0.1:8011", "LANGUAGES": "", "MAX_OPEN_STREAMS": "28"}),
+        ("recognizer-en-default", {"VAD_MODEL": "/cache/hearing/silero_vad.onnx", "HOST": "127.0.0.1"}),
+        (
+            "recognizer-ml-default",
+            {"ASR_PORT": "50052", "TRITON_URL": "127.0.0.1:8021", "LANGUAGES": "en,es,fr,de,it,pt"},
+        ),
+        (
+            "recognizer-u3-pro",
+            {"ROUTE_ALIASES": "universal-3-5-pro", "REPLACING": "true", "TRITON_URL": "127.0.0.1:8031"},
+        ),
+        ("triton-u3-pro", {"WHISPER_MODEL_DIR": "/cache/u3-pro", "SMART_TURN_MODEL": "/cache/hearing/smart_turn.onnx"}),
+        ("license-proxy", {"SERVER_PORT": "8082", "STATE_DIR": "/state/license-proxy"}),
+        ("license-proxy", {"LICENSE_FILE_PATH": "/state/license.jwt", "LICENSE_PUBLIC_KEYS_PATH": "/state/keys.json"}),
+        (
+            "load-balancer",
+            {"GRPC_PORT": "50050", "HEALTH_PORT": "8081", "ROUTES_FILE": "/state/load-balancer/routes.yaml"},
+        ),
+        ("gateway", {"AAI_WSS_PORT": "8080", "METRICS_PORT": "9090", "AAI_ASR_ENDPOINT": "127.0.0.1:50050"}),
+        ("gateway", {"AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT": "http://127.0.0.1:8082"}),
+        ("gateway", {"API_KEYS_FILE": "/state/gateway/api-keys", "MAX_SESSIONS": "48"}),
+    ],
+)
+def test_what_each_process_is_told(process: str, environment: dict[str, str]) -> None:
+    told = processes("all-models.yaml")[process].environment
+    assert {name: told[name] for name in environment} == environment
+
+
+def test_the_gateway_serves_every_model_of_the_stack() -> None:
+    models = parse_models(processes("all-models.yaml")["gateway"].environment["GATEWAY_MODELS"])
+    assert [(model.speech_model, model.route) for model in models] == [
+        ("universal-streaming-english", "en-default"),
+        ("universal-streaming-multilingual", "ml-default"),
+        ("universal-3-5-pro", "u3-pro"),
+    ]
+
+
+def test_readiness_is_asked_where_each_part_serves() -> None:
+    asked = {name: process.readiness for name, process in processes("minimal.yaml", offset=10).items()}
+    assert asked["triton-en-default"].target == "http://127.0.0.1:8020/v2/health/ready"
+    assert (asked["recognizer-en-default"].probe, asked["recognizer-en-default"].target) == (
+        Probe.GRPC,
+        "127.0.0.1:50061",
+    )
+    assert asked["load-balancer"].target == "http://127.0.0.1:8091/nginx_health"
+    assert asked["gateway"].target == "http://127.0.0.1:8090/readyz"
+
+
+def test_loopback_never_goes_through_a_proxy() -> None:
+    assert processes("minimal.yaml")["gateway"].environment["NO_PROXY"].endswith("127.0.0.1,localhost")
+
+
+def test_no_secret_of_the_callers_environment_is_written_down() -> None:
+    layout = layout_of(EXAMPLES / "minimal.yaml", STATE)
+    for process in local_processes(load_stack(EXAMPLES / "minimal.yaml"), layout):
+        assert process.environment["AWS_SECRET_ACCESS_KEY"] == "secret"
+        assert "secret" not in json.dumps(child_file(process, layout))
+
+
+def test_supervisord_stops_the_gateway_first_and_mends_triton_only() -> None:
+    file = EXAMPLES / "universal.yaml"
+    layout = layout_of(file, Path("/state of 100%"))
+    text = render_supervisor(local_processes(load_stack(file), layout), layout, Path("/run/s.sock"), root=True)
+    config = configparser.ConfigParser()
+    config.read_string(text)
+    programs = {name: config[name] for name in config.sections() if name.startswith("program:")}
+    last = max(programs, key=lambda name: int(programs[name]["priority"]))
+    assert last == "program:gateway"
+    assert {name for name, program in programs.items() if program["autorestart"] == "true"} == {
+        "program:triton-en-default",
+        "program:triton-ml-default",
+    }
+    assert programs[last]["stdout_logfile"] == "/state of 100%/logs/gateway.log"
+    assert config["supervisord"]["user"] == "root"
+
+
+@pytest.mark.parametrize(
+    ("host", "address"), [("0.0.0.0", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), ("host.example", "host.example")]
+)
+def test_where_a_gateway_is_reached(host: str, address: str) -> None:
+    assert reachable(host) == address
+
+
+def test_a_socket_path_too_long_for_the_system_lies_elsewhere() -> None:
+    near = layout_of(EXAMPLES / "minimal.yaml", Path("/short")).state
+    deep = layout_of(EXAMPLES / "minimal.yaml", Path("/" + "deep" * 30)).state
+    assert near.socket(Path("/tmp")) == Path("/short/run/supervisor.sock")
+    assert len(bytes(deep.socket(Path("/tmp")))) < 100
