@@ -5,7 +5,6 @@ before or after any single message.
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,14 +13,14 @@ import pytest
 from asr_contract.conversation import Conversation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from streaming_asr.stream import Offer, RecognitionStream
 from streaming_gateway.link.api import Hearing, LinkRequest
 from streaming_gateway.link.audio import ByteBudget
 from streaming_gateway.link.intake import receive
 from streaming_gateway.link.ledger import Ledger, Plan
 from streaming_gateway.link.pacing import Pacer
 from streamingstack.asr.v1 import recognizer_pb2 as pb
-from streamingstack_bench.scripted import Script, ScriptedEngine, ScriptedVoice
+from streamingstack_bench.scripted import Script
+from streamingstack_bench.scripted_stream import ScriptedStream
 from streamingstack_bench.told import Told
 
 MS = 16
@@ -57,40 +56,22 @@ class Session:
         self.told = Told(self.ends_at_ms, self.replacing)
 
 
-class Peer:
-    """The recogniser at the other end of one stream."""
+class Peer(ScriptedStream):
+    """The recogniser at the other end of one stream, both sides held against the contract."""
 
     def __init__(self, script: Script, plan: Plan, replacing: bool) -> None:
-        self.out: deque[pb.RecognizeResponse] = deque()
+        super().__init__(script, plan.open, replacing=replacing)
         self.rules = Conversation()
         self.rules.up(pb.RecognizeRequest(open=plan.open))
-        offer = Offer(capacity=28, left_context_ms=3000, replacing=replacing)
-        engine, voice = ScriptedEngine(script), ScriptedVoice(script)
-        self.core = RecognitionStream(plan.open, engine=engine, voice=voice, send=self._send, offer=offer)
-        self.task = asyncio.create_task(self.core.run())
-
-    async def _send(self, response: pb.RecognizeResponse) -> None:
-        self.out.append(response)
 
     def take(self, request: pb.RecognizeRequest) -> None:
         self.rules.up(request)
-        self.core.inbox.take(request)
+        super().take(request)
 
     def next(self) -> pb.RecognizeResponse:
         response = self.out.popleft()
         self.rules.down(response)
         return response
-
-    async def rest(self) -> None:
-        for _ in range(12):
-            await asyncio.sleep(0)
-        if self.task.done():
-            self.task.result()
-
-    async def die(self) -> None:
-        self.task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self.task
 
 
 class Played:

@@ -108,6 +108,9 @@ class RecognizerLink:
             self._fail(LinkLostError(f"the gateway's link failed: {type(error).__name__}"), error)
 
     def _free(self, _task: asyncio.Task[None]) -> None:
+        opening = self._opening
+        if opening.done() and not opening.cancelled() and opening.exception() is None:
+            opening.result().cancel()  # a link that is closed before it ran has not taken its stream up
         if self._replay is not None:
             self._replay.end()
         self._ledger.release()

@@ -71,7 +71,12 @@ class Opener:
             for task, stream in self._open.items():
                 task.cancel()
                 stream.cancel()
-            await asyncio.gather(*self._open, return_exceptions=True)
+            try:
+                await asyncio.gather(*self._open, return_exceptions=True)
+            except asyncio.CancelledError:
+                if winner is not None:
+                    winner.cancel()
+                raise
 
     async def _start_if_due(self) -> None:
         now, settings = time.monotonic(), self._shared.settings

@@ -10,7 +10,6 @@ from typing import Any
 
 import grpc
 from streamingstack.asr.v1 import recognizer_pb2 as pb
-from streamingstack.asr.v1 import recognizer_pb2_grpc as rpc
 
 from streaming_gateway.link.endpoints import Endpoint
 from streaming_gateway.link.ledger import Ledger, Plan
@@ -58,7 +57,7 @@ class RecognizerStream:
         metadata = [("x-model-version", self.plan.open.route)]
         if opening.avoid_pod:
             metadata.append(("x-avoid-pod", opening.avoid_pod))
-        self._call = rpc.RecognizerServiceStub(opening.endpoint.channel).Recognize(metadata=metadata)
+        self._call = opening.endpoint.recognize(metadata)
         self._pacer: Pacer | None = None
         self._answers: deque[pb.Answer] = deque()
         self._news = asyncio.Event()
