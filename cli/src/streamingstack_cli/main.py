@@ -126,3 +126,7 @@ def run(
 def main() -> None:
     """The entry point."""
     app()
+
+
+if __name__ == "__main__":
+    main()

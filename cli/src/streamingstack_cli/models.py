@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 from model_store import Cache, ModelStoreError, default_cache, parse_source, pull_source
 from rich.console import Console
-from rich.table import Table
 
 from streamingstack_cli.errors import CommandError, one_line
 from streamingstack_cli.model_progress import pull_all, told
@@ -55,8 +54,11 @@ def list_command() -> None:
     if not models:
         typer.echo(f"no models in {cache}")
         return
-    table = Table("name", "files", "MB", "fetched", "folder", box=None)
+    rows = [("name", "MB", "fetched", "folder")]
     for model in models:
-        size = sum(model.files.values()) / 1e6
-        table.add_row(model.name, str(len(model.files)), f"{size:.1f}", model.pulled_at, str(model.path))
-    Console(soft_wrap=True).print(table)
+        size = f"{sum(model.files.values()) / 1e6:.1f}"
+        rows.append((model.name, size, model.pulled_at, str(model.path)))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        typer.echo("  ".join([*cells, row[-1]]))
