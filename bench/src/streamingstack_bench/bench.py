@@ -16,7 +16,6 @@ from stack_model.api import StackError, load_stack
 from streamingstack_bench.clips import Clip, ClipError, load_clips
 from streamingstack_bench.floors import Floors
 from streamingstack_bench.local_stack import LocalStackError, local_stack
-from streamingstack_bench.plot import draw
 from streamingstack_bench.report import Report, markdown, rows, with_section
 from streamingstack_bench.running import BenchError, Plan, knowledge_of, run, weights_of
 from streamingstack_bench.scoring import Knowledge
@@ -182,6 +181,8 @@ def write(asked: Asked, reports: Sequence[Report]) -> None:
         content = [report.as_json(texts=asked.keep_text) for report in reports]
         asked.json.write_text(json.dumps(content, indent=1) + "\n")
     if asked.plot:
+        from streamingstack_bench.plot import draw  # its import takes a second, for every command
+
         draw(reports, asked.plot)
     if asked.markdown:
         document = asked.markdown.read_text() if asked.markdown.exists() else ""
