@@ -6,7 +6,7 @@ from typing import Any
 from stack_model.catalogue import GatewayModel
 
 from streaming_gateway.catalogue import Catalogue
-from streaming_gateway.link import Hearing
+from streaming_gateway.link.api import Hearing
 from streaming_gateway.parameters.fields import LONGEST_PROMPT, Mode
 from streaming_gateway.parameters.model import ConnectParameters, Tunable
 from streaming_gateway.parameters.presets import Preset, preset
