@@ -35,15 +35,15 @@ def metrics_app(registry: CollectorRegistry) -> Starlette:
 async def serve_http(app: ASGIApp, host: str, port: int) -> AsyncIterator[int]:
     """Serve `app` while the context is open; yields the port, which is a free one when `port` is 0.
 
-    Raises OSError when the port is taken.
+    Raises OSError naming the address when the port is taken.
     """
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-    except OSError:
+    except OSError as failure:
         listener.close()
-        raise
+        raise OSError(failure.errno, f"{host}:{port}: {failure.strerror}") from None
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
