@@ -150,7 +150,8 @@ async def test_a_frozen_recogniser_is_left_after_three_seconds_of_silence() -> N
         for told in await asyncio.gather(*(caller.finish() for caller in callers)):
             assert told.comparable() == expected.comparable()
         assert failovers(registry, "silent") == 1
-        assert (registry.get_sample_value("gateway_recognizer_failover_gap_seconds_count") or 0) == 1
+        assert registry.get_sample_value("gateway_recognizer_failover_gap_seconds_count") == 1
+        assert 0 < (registry.get_sample_value("gateway_recognizer_replayed_audio_seconds_total") or 0) <= 4
 
 
 async def test_a_recogniser_that_accepts_and_says_nothing_is_hedged() -> None:
@@ -222,6 +223,57 @@ async def test_a_session_outlives_a_time_without_any_recogniser(replacing: bool)
         await stack.enter_async_context(again)
         told = await caller.finish()
     assert told.comparable() == expected.comparable()
+
+
+async def test_a_recogniser_that_lives_and_gets_nowhere_is_left() -> None:
+    expected = await undisturbed()
+    async with (
+        serve_scripted(SPOKEN, delay_seconds=600) as stuck,
+        serve_scripted(SPOKEN) as other,
+        recognizers(f"127.0.0.1:{stuck.port}", f"127.0.0.1:{other.port}", stall_seconds=0.75) as (several, registry),
+    ):
+        callers = [await Caller.open(several, number) for number in range(2)]
+        for told in await asyncio.gather(*(caller.finish() for caller in callers)):
+            assert told.comparable() == expected.comparable()
+        assert failovers(registry, "stalled") == 1
+
+
+async def test_audio_that_breaks_every_recogniser_ends_its_session_instead_of_going_round() -> None:
+    async with (
+        serve_scripted(SPOKEN, delay_seconds=600) as server,
+        recognizers(f"127.0.0.1:{server.port}") as (several, registry),
+    ):
+        caller = await Caller.open(several)
+        caller.give(3_000)
+
+        async def break_every_stream() -> None:
+            while True:
+                if server.slots.active:
+                    await asyncio.sleep(0.1)
+                    await server.suspend("the model broke")
+                    await server.serve()
+                await asyncio.sleep(0.02)
+
+        breaking = asyncio.create_task(break_every_stream())
+        with pytest.raises(LinkLostError, match="same audio"):
+            await asyncio.wait_for(caller.listening, 60)
+        breaking.cancel()
+        assert failovers(registry, "broken") <= 8
+        await caller.link.close()
+
+
+async def test_a_load_balancer_is_found_by_name() -> None:
+    expected = await undisturbed()
+    async with (
+        serve_scripted(SPOKEN) as server,
+        recognizers(f"localhost:{server.port}", resolve_seconds=0.05) as (several, _),
+    ):
+        callers = []
+        for number in range(4):
+            callers.append(await Caller.open(several, number))
+            await asyncio.sleep(0.06)
+        for told in await asyncio.gather(*(caller.finish() for caller in callers)):
+            assert told.comparable() == expected.comparable()
 
 
 async def test_a_session_without_any_recogniser_ends_when_the_buffer_time_is_over() -> None:

@@ -18,7 +18,10 @@ from streaming_gateway.link.stream import RecognizerStream, StreamLost
 
 log = get_logger(__name__)
 
-_FRUITLESS_STREAMS = 5  # losses in a row without a step forward: this audio, not the recognisers, is what breaks them
+# Losses in a row without a step forward: then this audio, not the recognisers, is what breaks them. The pauses between
+# them are for a recogniser whose model has just died and that does not know it yet.
+_FRUITLESS_STREAMS = 6
+_FIRST_PAUSE = 0.25
 
 
 class RecognizerLink:
@@ -133,9 +136,6 @@ class RecognizerLink:
         finally:
             self._stream = None
             metrics.streams.dec()
-            if self._ledger.resumed:
-                replayed = min(stream.sent, self._ledger.processed) - stream.plan.open.first_sample
-                metrics.replayed.inc(max(0, replayed) / SAMPLE_RATE)
 
     def _deliver(self, response: pb.RecognizeResponse) -> pb.Answer | None:
         heard = receive(self._ledger, response)
@@ -164,6 +164,8 @@ class RecognizerLink:
         if self._replay is None:
             self._replay = Replay(shared, lost.last_message, self._ledger.processed)
         await self._replay.turn()
+        if self._fruitless > 1:
+            await asyncio.sleep(_FIRST_PAUSE * 2 ** (self._fruitless - 2))
         opener = Opener(
             shared,
             self._ledger,
@@ -171,7 +173,9 @@ class RecognizerLink:
             admitting=False,
             deadline=self._replay.deadline,
         )
-        return await opener.run()
+        stream = await opener.run()
+        shared.metrics.replayed.inc(max(0, lost.sent - stream.plan.open.first_sample) / SAMPLE_RATE)
+        return stream
 
     def _give_up_on_poison(self, loss: StreamLost) -> None:
         """Audio that breaks every recogniser must not take them all away. Raises LinkLostError."""
