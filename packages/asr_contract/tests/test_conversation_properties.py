@@ -100,7 +100,7 @@ class Recogniser:
         """Go to the next position where something can happen; False: there is no audio, or an answer is missing."""
         stops = [self.frame + FRAME, (self.at // GRID + 1) * GRID]
         stops += [max(self.at, order.at_sample) for order in list(self.inbox)[:1]]
-        stops += [max(self.at, self.start + self.opening.segment_cap_samples)] if self.start is not None else []
+        stops += [max(self.at, self.cap_at())] if self.start is not None else []
         if self.waiting or min(stops) > self.received:
             return False
         before, self.at = self.at, min(stops)
@@ -119,12 +119,17 @@ class Recogniser:
         while not self.waiting:
             if self.due(at):
                 continue
-            if self.start is not None and at >= self.start + self.opening.segment_cap_samples > self.hidden:
+            if self.start is not None and at >= self.cap_at():
                 self.ask(at, pb.CHECKPOINT_REASON_CAP, self.silence(at))
             elif self.inbox and self.inbox[0].at_sample <= at:
                 self.obey(self.inbox.popleft(), at)
             else:
                 return
+
+    def cap_at(self) -> int:
+        """A cap in the context of a RESUME is asked for right after it."""
+        assert self.start is not None
+        return max(self.start + self.opening.segment_cap_samples, self.hidden + 1)
 
     def due(self, at: int) -> bool:
         reached = [ms for ms in self.silences if self.start is not None and self.silence(at) >= ms > 0]
@@ -434,8 +439,14 @@ class Peers(RuleBasedStateMachine):
         if not hasattr(self, "near"):
             return
         self.client_forces_an_end()
-        while self.answered < self.finalizes:
+        for _ in range(3000):
+            if self.answered == self.finalizes:
+                break
             self.all_goes_round(False)
+        r = self.recogniser
+        assert self.answered == self.finalizes, (
+            f"stuck: sent {self.sent}, credit {self.credit}, heard {r.at}, {r.waiting}"
+        )
         for conversation in (self.near, self.far):
             conversation.half_close()
             conversation.ended()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from asr_contract.splice import same_word, splice
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 MS = 16
@@ -56,6 +56,7 @@ def texts(words: list[Spoken]) -> list[str]:
     return [word.text for word in words]
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_exact_when_the_window_holds_the_last_final_word(data: st.DataObject) -> None:
     script = data.draw(scripts(apart=2 * TOLERANCE))
@@ -67,6 +68,7 @@ def test_exact_when_the_window_holds_the_last_final_word(data: st.DataObject) ->
     assert texts(new) == texts(heard[cut:])
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_exact_when_the_window_starts_after_the_last_final_word(data: st.DataObject) -> None:
     script = data.draw(scripts(apart=2 * TOLERANCE))
@@ -83,6 +85,7 @@ def test_exact_when_the_window_starts_after_the_last_final_word(data: st.DataObj
     assert texts(splice(in_samples(script[:cut]), in_samples(heard), window_start=end * MS)) == texts(heard)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_exact_when_the_window_cuts_a_word_before_the_last_final(data: st.DataObject) -> None:
     script = data.draw(scripts(apart=2 * TOLERANCE))
@@ -95,6 +98,7 @@ def test_exact_when_the_window_cuts_a_word_before_the_last_final(data: st.DataOb
     assert texts(new) == texts(heard[cut:])
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_exact_when_the_window_cuts_the_last_final_and_nothing_moves_over_its_end(data: st.DataObject) -> None:
     script = data.draw(scripts(apart=2 * TOLERANCE))
@@ -107,6 +111,7 @@ def test_exact_when_the_window_cuts_the_last_final_and_nothing_moves_over_its_en
     assert texts(splice(in_samples(script[:cut]), in_samples(heard), window_start=window * MS)) == texts(heard[1:])
 
 
+@settings(deadline=None)
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(0, 5), st.integers(250, 400), st.data())
 def test_quick_repeats_are_counted_while_words_move_little(
     final: int, more: int, missing: int, apart: int, data: st.DataObject
@@ -116,6 +121,7 @@ def test_quick_repeats_are_counted_while_words_move_little(
     assert len(splice(in_samples(script[:final]), in_samples(heard))) == more
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_what_is_returned_is_in_order_after_the_last_final_and_from_the_hypothesis(data: st.DataObject) -> None:
     anything = st.lists(st.builds(Spoken, st.sampled_from(WORDS), st.integers(0, 3000), st.integers(0, 3000)))
@@ -131,6 +137,7 @@ def test_what_is_returned_is_in_order_after_the_last_final_and_from_the_hypothes
     assert texts(new) == texts(heard)[len(heard) - len(new) :]
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_splicing_twice_adds_nothing(data: st.DataObject) -> None:
     script = in_samples(data.draw(scripts(apart=2 * TOLERANCE)))
@@ -140,6 +147,7 @@ def test_splicing_twice_adds_nothing(data: st.DataObject) -> None:
     assert splice(final, script) == []
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_old_finals_far_before_the_seam_change_nothing(data: st.DataObject) -> None:
     script = data.draw(scripts(apart=2 * TOLERANCE))
