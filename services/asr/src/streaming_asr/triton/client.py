@@ -153,6 +153,8 @@ class TritonEngine:
     def _failed(self, failure: InferenceServerException, priority: int) -> Exception:
         """What a failed call means: Triton is gone, or it dropped a glimpse, or this one call went wrong."""
         status = str(failure.status())
+        if priority == GLIMPSE and any(words in str(failure.message()) for words in _DROPPED):
+            return _Rejected()
         if any(code in status for code in _GONE):
             self._lose(f"a call failed: {status}")
         elif priority == GLIMPSE and self.ready.is_set():
@@ -201,6 +203,9 @@ class TritonEngine:
 class _Rejected(Exception):
     """Triton dropped a glimpse that had become old."""
 
+
+# What Triton's queue says when it drops a request. The status is UNAVAILABLE, as of a Triton that is gone.
+_DROPPED = ("Request timeout expired", "Exceeds maximum queue size")
 
 # Statuses that tell of a Triton that is gone or stuck, not of one bad call.
 _GONE = ("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "Deadline Exceeded")
