@@ -104,3 +104,24 @@ async def test_the_segment_number_goes_on() -> None:
         shown.take(response)
     rest = await hear(shown.resume())
     assert {checkpoint.segment for checkpoint in rest.of("checkpoint")} == {1}
+
+
+async def test_a_last_checkpoint_or_cap_that_falls_into_the_context_is_asked_right_after_it() -> None:
+    seven_ends = SCRIPT.words[7].end_ms
+    silent = shown_through((seven_ends + 700) * MS, checkpoints_ms=[160, END_AT_MS])
+    capped = shown_through(2000 * MS, segment_cap_samples=SAMPLE_RATE)
+    for opened, reason in ((silent, pb.CHECKPOINT_REASON_SILENCE), (capped, pb.CHECKPOINT_REASON_CAP)):
+        first = (await hear(opened)).of("checkpoint")[0]
+        assert first.reason == reason
+        assert 0 < first.at_sample - opened.emit_after_sample <= 512
+
+
+def shown_through(position: int, **overrides: object) -> pb.Open:
+    """A RESUME inside the first segment whose gateway has heard nothing of it but that it began."""
+    return opening(
+        reason=pb.REASON_RESUME,
+        epoch=1,
+        emit_after_sample=position,
+        segment_open=True,
+        **overrides,
+    )

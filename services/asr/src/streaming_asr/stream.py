@@ -80,6 +80,7 @@ class RecognitionStream:
         )
         self._index = replies.WordIndex(opening.next_word_index, counting=not offer.replacing)
         self._words: SegmentWords | None = None
+        self._before: list[HeardWord] = []
         self._begin_segment([replies.heard_word(word) for word in opening.final_words])
         self._at = opening.first_sample
         self._frame_start = -(-opening.first_sample // VAD_FRAME) * VAD_FRAME
@@ -145,9 +146,14 @@ class RecognitionStream:
 
     def _next_stop(self) -> int:
         stops: list[int] = [self._frame_start + VAD_FRAME, (self._at // GLIMPSE + 1) * GLIMPSE]
-        order_at, cap_at = self.inbox.order_at(), self._endpointer.cap_at
+        order_at, cap_at = self.inbox.order_at(), self._cap_at()
         stops += [max(at, self._at) for at in (order_at, cap_at) if at is not None]
         return min(stops)
+
+    def _cap_at(self) -> int | None:
+        """Where the open segment is capped: never in the context of a RESUME, of which nothing is said."""
+        cap_at = self._endpointer.cap_at
+        return None if cap_at is None else max(cap_at, self._emit_after + 1)
 
     async def _arrive(self, at: int) -> None:
         self._apply_updates(at)
@@ -155,7 +161,7 @@ class RecognitionStream:
             await self._hear_frame()
         await self._ask_if_due(at)
         await self._obey(at)
-        if self._endpointer.cap_at == at:
+        if self._cap_at() == at:
             await self._ask(at, pb.CHECKPOINT_REASON_CAP, self._endpointer.silence_ms(at))
         if at % GLIMPSE == 0 and at != self._at and at > self._emit_after:
             await self._decode_on_grid(at)
@@ -187,7 +193,11 @@ class RecognitionStream:
         segment = self._endpointer.segment
         if segment is not None and self._words is None:
             self._words = SegmentWords(
-                replacing=self._offer.replacing, start=segment.start, floor=segment.floor, final=final
+                replacing=self._offer.replacing,
+                start=segment.start,
+                floor=segment.floor,
+                final=final,
+                before=self._before,
             )
             self._closing = []
 
@@ -197,9 +207,12 @@ class RecognitionStream:
         due = self._endpointer.due(at)
         if due is None:
             return
-        self._endpointer.asked(due)
         if at > self._emit_after:
+            self._endpointer.asked(due)
             await self._ask(at, pb.CHECKPOINT_REASON_SILENCE, due)
+        elif due != self._endpointer.checkpoints_ms[-1]:
+            # Asked by the stream before, or nearly. The last one always ends the segment, which is open: it was not.
+            self._endpointer.asked(due)
 
     async def _ask(self, at: int, reason: pb.CheckpointReason, silence_ms: int) -> None:
         """Send a checkpoint and wait for its answer. Raises HalfClosed."""
@@ -230,6 +243,7 @@ class RecognitionStream:
             await self._end_segment(at)
 
     async def _end_segment(self, at: int) -> None:
+        self._before = self._words.ending(self._closing) if self._words is not None else []
         self._words = None
         self._closing, self._heard = [], Hypothesis()
         await self._announce(self._endpointer.close(at))
