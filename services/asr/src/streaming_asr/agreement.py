@@ -17,6 +17,7 @@ from streaming_asr.windows import LONGEST
 
 GLIMPSE = SAMPLE_RATE * 4 // 10
 GRID = 2 * GLIMPSE  # a word is final after two of them: 1.2 s after it was spoken on the mean
+ENDING_WORDS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,10 @@ class Limits:
     # Heard words kept before the open ones: without them the model stumbles over a start in mid-sentence.
     context: int = 3 * SAMPLE_RATE
     pause: int = SAMPLE_RATE * 3 // 10
+    # Heard before the segment: words of the last one in this much audio are decoded again, as context only.
+    before: int = 4 * SAMPLE_RATE
+    # A word's start is this uncertain, so at the seam of two segments its middle decides.
+    seam: int = SAMPLE_RATE * 15 // 100
     # A word that ends this near to the window's end may be cut; its neighbour too.
     edge: int = SAMPLE_RATE // 5
 
@@ -49,13 +54,20 @@ class SegmentWords:
         start: int,
         floor: int,
         final: Sequence[HeardWord] = (),
+        before: Sequence[HeardWord] = (),
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        """`start`: where the segment's audio begins; `floor`: where the last segment ended; `final`: on a resume."""
+        """`start`: where the segment's audio begins; `floor`: where the last segment ended; `final`: on a resume.
+
+        `before` are the words of the last segment: where they lie near, the window begins with them, since the model
+        hears better in mid-sentence than at a cold start.
+        """
         self.final: list[HeardWord] = list(final)
         self._replacing = replacing
         self._floor = floor
-        self._start = max(start, floor)
+        near = [word for word in before if word.start >= start - limits.before]
+        self._before = near
+        self._start = near[0].start if near else max(start, floor)
         self._open: list[HeardWord] = []
         self._limits = limits
 
@@ -100,14 +112,20 @@ class SegmentWords:
         self.final += fresh
         return fresh
 
+    def ending(self, closing: Sequence[HeardWord]) -> list[HeardWord]:
+        """The last words of the segment, now that it is closed with `closing`: `before` of the next."""
+        return [*self.final, *closing][-ENDING_WORDS:] if self._replacing else self.final[-ENDING_WORDS:]
+
     def _fresh(self, hypothesis: Hypothesis, at: int) -> list[HeardWord]:
         """The hypothesis' words of this segment that are not final yet."""
-        own = [
-            replace(word, end=min(max(word.end, word.start), at))
-            for word in hypothesis.words
-            if self._floor <= word.start < at
-        ]
-        return splice(self.final, own, window_start=self._start)
+        heard = [replace(word, end=min(max(word.end, word.start), at)) for word in hypothesis.words if word.start < at]
+        fresh = splice([*self._before, *self.final], heard, window_start=self._start)
+        return [replace(word, start=max(word.start, self._floor)) for word in fresh if self._is_ours(word)]
+
+    def _is_ours(self, word: HeardWord) -> bool:
+        if word.start >= self._floor:
+            return True
+        return bool(self._before) and word.start >= self._floor - self._limits.seam and word.end > self._floor
 
     def _agreed(self, fresh: Sequence[HeardWord], at: int) -> list[HeardWord]:
         count = 0

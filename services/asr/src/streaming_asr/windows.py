@@ -2,15 +2,16 @@
 
 Windows of one declared length share a batch, so the list is short; a batch never mixes lengths, so no batch mate
 changes a result. Behind the declared length lies a floor of silence: without it Whisper loops at the cut, with it
-the window need not be padded to 30 s (a third of the cost at equal word error rate).
+the window need not be padded to 30 s, at a quarter of the cost and an equal word error rate. Short windows need
+more of it: tiny.en on 143 windows of 1 to 10 s, lengths from 2 s with 1 s of floor: 0.22; these: 0.19; 30 s: 0.19.
 """
 
 import numpy as np
 
 from streaming_asr.engine import SAMPLE_RATE, Pcm
 
-LENGTHS_S = (2, 3, 4, 5, 6, 8, 10, 12, 14, 16)
-FLOOR_S = 1
+LENGTHS_S = (6, 8, 10, 12, 14, 16)
+FLOOR_S = 2
 LENGTHS = tuple(seconds * SAMPLE_RATE for seconds in LENGTHS_S)
 FLOOR = FLOOR_S * SAMPLE_RATE
 LONGEST = LENGTHS[-1]

@@ -8,7 +8,8 @@ SPARE_TOKENS = 12
 # A phrase said this often in a row is a loop; a single word may be repeated more ("no, no, no, no").
 PHRASE_REPEATS = 4
 WORD_REPEATS = 8
-LONGEST_PHRASE = 12
+LONGEST_PHRASE = 16
+CRAMMED = 640  # samples: the last two frames of the alignment
 # faster-whisper's and Whisper's own rule for silence.
 NO_SPEECH_PROBABILITY = 0.6
 POOR_LOG_PROBABILITY = -1.0
@@ -24,12 +25,25 @@ def is_silence(no_speech_probability: float, mean_log_probability: float) -> boo
     return no_speech_probability > NO_SPEECH_PROBABILITY and mean_log_probability < POOR_LOG_PROBABILITY
 
 
-def without_loop(words: Sequence[str]) -> int:
-    """Number of words to keep: up to the end of the first round of a phrase that goes round and round."""
+def words_kept(words: Sequence[str], starts: Sequence[int], samples: int) -> int:
+    """Number of words to keep, given where each starts: none that has no audio, none that only goes round again.
+
+    What Whisper says after the audio has ended finds no place in the alignment and is crammed into its last frames;
+    such a tail also tells that a phrase said twice before it was said once.
+    """
+    kept = len(words)
+    while kept and starts[kept - 1] >= samples - CRAMMED:
+        kept -= 1
     keys = [word.strip(" .,!?;:").lower() for word in words]
+    crammed = len(words) - kept >= 2
+    return min(kept, _first_round(keys, 2 if crammed else PHRASE_REPEATS, 2 if crammed else WORD_REPEATS))
+
+
+def _first_round(keys: Sequence[str], phrase_repeats: int, word_repeats: int) -> int:
+    """Up to the end of the first round of a phrase that goes round and round."""
     for begin in range(len(keys)):
         for length in range(1, LONGEST_PHRASE + 1):
-            if _rounds(keys, begin, length) >= (WORD_REPEATS if length == 1 else PHRASE_REPEATS):
+            if _rounds(keys, begin, length) >= (word_repeats if length == 1 else phrase_repeats):
                 return begin + length
     return len(keys)
 

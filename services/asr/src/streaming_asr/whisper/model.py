@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer as TextTokenizer
 
 from streaming_asr.engine import SAMPLE_RATE, Pcm
-from streaming_asr.whisper.guards import is_silence, token_budget, without_loop
+from streaming_asr.whisper.guards import is_silence, token_budget
 from streaming_asr.whisper.prompts import context_tokens
 from streaming_asr.whisper.words import TimedWord, timed_words
 
@@ -152,8 +152,7 @@ class WhisperModel:
         mean_log_probability = result.scores[0] * len(result.sequences_ids[0]) / (len(result.sequences_ids[0]) + 1)
         if not tokens or is_silence(result.no_speech_prob, mean_log_probability):
             return Heard([], spoken.language, spoken.confidence)
-        words = self._timed(request, encoded, tokenizer, tokens)
-        return Heard(words[: without_loop([word.text for word in words])], spoken.language, spoken.confidence)
+        return Heard(self._timed(request, encoded, tokenizer, tokens), spoken.language, spoken.confidence)
 
     def _timed(self, request: Request, encoded: Any, tokenizer: Tokenizer, tokens: list[int]) -> list[TimedWord]:
         frames = -(-request.samples // MEL_HOP)

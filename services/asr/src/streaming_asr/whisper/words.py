@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from streaming_asr.whisper.guards import words_kept
+
 FRAME = 320  # samples of one encoder frame: 20 ms
 PREPENDED = "\"'“¿([{-¡«"
 APPENDED = "\"'.。,，!！?？:：”)]}、»…"
@@ -49,7 +51,9 @@ def timed_words(
         confidence = float(np.mean(probabilities[first:after])) if probabilities[first:after] else 0.0
         words.append(TimedWord(text, min(start, samples), min(max(end, start), samples), confidence))
         first = after
-    return _shortened(_with_length(_joined(words)))
+    joined = _joined(words)
+    kept = words_kept([word.text for word in joined], [word.start for word in joined], samples)
+    return _shortened(_with_length(joined[:kept]))
 
 
 def _joined(words: Sequence[TimedWord]) -> list[TimedWord]:
