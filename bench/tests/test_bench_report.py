@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 from streamingstack_bench.figures import Interval, Percentiles
+from streamingstack_bench.machine import this_machine
 from streamingstack_bench.plot import draw
-from streamingstack_bench.report import Machine, Report, markdown, rows, this_machine, with_section
+from streamingstack_bench.records import Cost, Part
+from streamingstack_bench.report import Machine, Report, markdown, rows, with_section
 from streamingstack_bench.scoring import ClipScore, figures
-from streamingstack_bench.stack_processes import Cost, Part
 from streamingstack_bench.wording import WordErrors
 
 ROW = replace(

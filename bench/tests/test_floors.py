@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from streamingstack_bench.figures import Interval
 from streamingstack_bench.floors import Floors
+from streamingstack_bench.records import Cost
 from streamingstack_bench.report import Machine, Report
 from streamingstack_bench.scoring import figures
-from streamingstack_bench.stack_processes import Cost
 
 GOOD = replace(
     figures(1, [], []), completed=3, wer_gap=Interval(0.009, 0, 0.02), cost=Cost(1, 1, 1e9, 1_100_000_000, {}, 0)

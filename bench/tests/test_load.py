@@ -6,11 +6,10 @@ import pytest
 from rich.console import Console
 from streamingstack_bench.clips import Programme
 from streamingstack_bench.load import Load, Watch, run_load
-from streamingstack_bench.offline import Heard
 from streamingstack_bench.running import Plan, run
 from streamingstack_bench.scoring import Knowledge
 from streamingstack_bench.session import Target
-from streamingstack_bench.word_times import TimedWord
+from streamingstack_bench.word_times import Heard, TimedWord
 
 
 def as_heard(script):

@@ -6,7 +6,8 @@ import pytest
 from model_store import default_cache, pull, pull_model
 from stack_model.api import load_stack
 from streamingstack_bench.clips import Clip
-from streamingstack_bench.offline import WORD_TIMES_MODEL, Heard, OfflineWhisper, hear_all
+from streamingstack_bench.offline import WORD_TIMES_MODEL, OfflineWhisper, hear_all
+from streamingstack_bench.word_times import Heard
 from streamingstack_bench.wording import tokens, word_errors
 
 ROOT = Path(__file__).parents[2]

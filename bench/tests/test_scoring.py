@@ -5,12 +5,9 @@ from pathlib import Path
 
 import pytest
 from streamingstack_bench.clips import Clip, Programme
-from streamingstack_bench.load import Played
-from streamingstack_bench.offline import Heard
+from streamingstack_bench.records import Played, Received, Session
 from streamingstack_bench.scoring import Knowledge, clip_score, figures, score_session
-from streamingstack_bench.session import Session
-from streamingstack_bench.showing import Received
-from streamingstack_bench.word_times import TimedWord
+from streamingstack_bench.word_times import Heard, TimedWord
 from streamingstack_bench.wording import WordErrors
 
 

@@ -1,7 +1,8 @@
 """A word shows in the first message in which it can be read."""
 
 import pytest
-from streamingstack_bench.showing import FinalWord, Received, final_words, first_shown, lags, never_shown, screens
+from streamingstack_bench.records import Received
+from streamingstack_bench.showing import FinalWord, final_words, first_shown, lags, never_shown, screens
 from streamingstack_bench.word_times import SpokenWord
 
 

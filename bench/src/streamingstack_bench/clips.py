@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -136,14 +135,13 @@ class Programme:
 
 def programmes(clips: Sequence[Clip], *, clips_per_session: int, seed: int) -> list[Programme]:
     """Every clip once, cut into sessions of one language, in an order that depends on `seed` alone."""
-    order, count = random.Random(seed), max(1, clips_per_session)  # noqa: S311  an order, not a secret
+    order, count = np.random.default_rng(seed), max(1, clips_per_session)
     made: list[Programme] = []
     for language in sorted({clip.language for clip in clips}):
         same = [clip for clip in clips if clip.language == language]
-        order.shuffle(same)
-        made += [Programme(tuple(same[at : at + count])) for at in range(0, len(same), count)]
-    order.shuffle(made)
-    return made
+        mixed = [same[index] for index in order.permutation(len(same))]
+        made += [Programme(tuple(mixed[at : at + count])) for at in range(0, len(mixed), count)]
+    return [made[index] for index in order.permutation(len(made))]
 
 
 def endless(every: Sequence[Programme]) -> Iterator[Programme]:

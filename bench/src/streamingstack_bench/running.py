@@ -13,11 +13,14 @@ from stack_model.api import StreamingStack
 
 from streamingstack_bench.clips import Clip, Programme, programmes
 from streamingstack_bench.load import Load, Watch, run_load
-from streamingstack_bench.offline import WORD_TIMES_MODEL, Heard, OfflineWhisper, hear_all
-from streamingstack_bench.report import Report, this_machine
+from streamingstack_bench.machine import this_machine
+from streamingstack_bench.offline import WORD_TIMES_MODEL, OfflineWhisper, hear_all
+from streamingstack_bench.records import Session
+from streamingstack_bench.report import Report
 from streamingstack_bench.scoring import ClipScore, Figures, Knowledge, figures, score_session
-from streamingstack_bench.session import Session, Target
+from streamingstack_bench.session import Target
 from streamingstack_bench.stack_processes import measuring
+from streamingstack_bench.word_times import Heard
 
 
 class BenchError(ValueError):

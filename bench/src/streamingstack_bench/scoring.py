@@ -6,12 +6,9 @@ from dataclasses import dataclass
 
 from streamingstack_bench.clips import Clip, Programme
 from streamingstack_bench.figures import Interval, Percentiles, error_rate, percentiles, pooled, rate_difference
-from streamingstack_bench.load import Played
-from streamingstack_bench.offline import Heard
-from streamingstack_bench.session import Session
+from streamingstack_bench.records import Cost, Played, Session
 from streamingstack_bench.showing import final_words, first_shown, lags, never_shown, screens
-from streamingstack_bench.stack_processes import Cost
-from streamingstack_bench.word_times import SpokenWord, spoken_words
+from streamingstack_bench.word_times import Heard, SpokenWord, spoken_words
 from streamingstack_bench.wording import WordErrors, tokens, word_errors
 
 LATE_S = 0.05

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 from urllib.parse import urlencode
 
 from stack_model.catalogue import family_of
@@ -12,7 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from streamingstack_bench.clips import RATE, Pcm
-from streamingstack_bench.showing import Received
+from streamingstack_bench.records import Received, Session
 from streamingstack_bench.wire_rules import WireRules, WireViolation
 
 OPEN_SECONDS = 10.0
@@ -36,26 +35,6 @@ class Target:
         """URL with its query; it holds no secret."""
         query = {"sample_rate": str(RATE), "speech_model": self.speech_model, **self.parameters}
         return f"{self.url.rstrip('/')}/v3/ws?{urlencode(query)}"
-
-
-Fate = Literal["completed", "refused", "broken"]
-
-
-@dataclass
-class Session:
-    """What became of a session. All times in seconds since its first sample was spoken; `late_s` one value a chunk.
-
-    Refused: the server said no before any audio. Broken: it ended without Termination, or not in time.
-    """
-
-    fate: Fate = "broken"
-    reason: str = ""
-    begin_s: float = 0.0
-    received: list[Received] = field(default_factory=list)
-    late_s: list[float] = field(default_factory=list)
-    sent_s: float = 0.0
-    finished_s: float | None = None
-    violations: list[str] = field(default_factory=list)
 
 
 class _Refused(Exception):

@@ -4,20 +4,10 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
 
+from streamingstack_bench.records import Message, Received
 from streamingstack_bench.word_times import SpokenWord
 from streamingstack_bench.wording import Tokens, align, tokens
-
-Message = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message of the server; `at_s` is seconds since the first sample of the audio was spoken (before it: < 0)."""
-
-    at_s: float
-    message: Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,33 +10,13 @@ from pathlib import Path
 
 import psutil
 
+from streamingstack_bench.records import Cost, Part
+
 _PSS = re.compile(r"^Pss:\s+(\d+) kB$", re.MULTILINE)
 
 
 class NoStackError(ValueError):
     """No process to measure; the text says which and what to do."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of the stack; memory in bytes (PSS), processor time in seconds."""
-
-    processes: int
-    pss_mean: float
-    pss_peak: int
-    cpu_s: float
-
-
-@dataclass(frozen=True)
-class Cost:
-    """The whole stack over a measured span. `others_cores`: what everything else on the machine used meanwhile."""
-
-    span_s: float
-    cpu_s: float
-    pss_mean: float
-    pss_peak: int
-    parts: dict[str, Part]
-    others_cores: float
 
 
 def part_name(argv: Sequence[str]) -> str:

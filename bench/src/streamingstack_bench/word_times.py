@@ -15,6 +15,14 @@ class TimedWord:
     end_s: float
 
 
+@dataclass(frozen=True)
+class Heard:
+    """A clip as heard offline; `words` is empty where no times were asked for."""
+
+    text: str
+    words: tuple[TimedWord, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class SpokenWord:
     """A word of the reference, normalised.
