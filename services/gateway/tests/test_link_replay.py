@@ -185,6 +185,12 @@ LOSSES = st.lists(
 )
 
 
+def _voice_is_known(ms: int) -> bool:
+    """Not in the frame after a voice, where its end is not known yet: an end forced there begins a segment without
+    words, which makes no turn, and which a recogniser that starts anew behind that voice does not begin."""
+    return not any(word.end_ms <= ms < word.end_ms + 64 for word in SPOKEN.words)
+
+
 def sessions(replacing: bool) -> st.SearchStrategy[Session]:
     update = st.sampled_from(
         [
@@ -198,7 +204,9 @@ def sessions(replacing: bool) -> st.SearchStrategy[Session]:
         Session,
         seconds=st.just(18.0),
         ends_at_ms=st.sampled_from([640, 900]),
-        finalize_at=st.lists(st.integers(1, 17_900), max_size=3).map(lambda ms: tuple(sorted(m * MS for m in ms))),
+        finalize_at=st.lists(st.integers(1, 17_900).filter(_voice_is_known), max_size=3).map(
+            lambda ms: tuple(sorted(m * MS for m in ms))
+        ),
         update_at=st.dictionaries(st.integers(1, 15_000).map(lambda ms: ms * MS + 7), update, max_size=2),
         replacing=st.just(replacing),
     )
@@ -228,7 +236,8 @@ def test_a_loss_at_every_single_message_changes_nothing(moment: str, replacing: 
     script = Script.of("one one two | three four | | five | |")
 
     def session() -> Session:
-        return Session(7.5, ends_at_ms=640, finalize_at=(3_333 * MS,), replacing=replacing)
+        # The first forced end is in mid-word.
+        return Session(7.5, ends_at_ms=640, finalize_at=(2_625 * MS, 4_111 * MS), replacing=replacing)
 
     whole = play(script, session(), [])
     assert whole.session.told.text() == "one one two three four five"

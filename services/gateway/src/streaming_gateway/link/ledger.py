@@ -187,14 +187,19 @@ class Ledger:
         return max(self.audio.begin, _frame(self._replay_from()))
 
     def _replay_from(self) -> int:
-        """Where a replay has to begin (rule 10)."""
+        """Where a replay has to begin (rule 10).
+
+        Replacing models too get context before their segment: voice activity that starts anew right at a forced end
+        would take the end of a word for silence.
+        """
         segment = self.segment
         if not segment.open:
-            begin = min(self.processed, self.stream_processed) - self._left_context
-        elif self.replacing:
-            begin = segment.start
+            needed = min(self.processed, self.stream_processed)
+        elif self.replacing or not segment.finals:
+            needed = segment.start
         else:
-            begin = (segment.finals[-1].end_sample if segment.finals else segment.start) - self._left_context
+            needed = segment.finals[-1].end_sample
+        begin = needed - self._left_context
         finalize_at = self.orders.first_finalize_at()
         return max(0, begin if finalize_at is None else min(begin, finalize_at))
 
