@@ -18,6 +18,7 @@ from streaming_asr.windows import LONGEST
 GLIMPSE = SAMPLE_RATE * 4 // 10
 GRID = 2 * GLIMPSE  # a word is final after two of them: 1.2 s after it was spoken on the mean
 ENDING_WORDS = 32
+MOST_SHIFTED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,13 @@ class Limits:
     roomy: int = 9 * SAMPLE_RATE
     # Heard words kept before the open ones: without them the model stumbles over a start in mid-sentence.
     context: int = 3 * SAMPLE_RATE
-    pause: int = SAMPLE_RATE * 3 // 10
+    pause: int = SAMPLE_RATE * 2 // 10
+    # A window that begins at a word takes this much of the pause before it.
+    lead: int = SAMPLE_RATE * 2 // 10
+    # Words that are heard again may have moved by this much, two and more of them by twice as much.
+    shift: int = SAMPLE_RATE * 8 // 10
     # Heard before the segment: words of the last one in this much audio are decoded again, as context only.
-    before: int = 4 * SAMPLE_RATE
+    before: int = 6 * SAMPLE_RATE
     # A word's start is this uncertain, so at the seam of two segments its middle decides.
     seam: int = SAMPLE_RATE * 15 // 100
     # A word that ends this near to the window's end may be cut; its neighbour too.
@@ -64,12 +69,16 @@ class SegmentWords:
         """
         self.final: list[HeardWord] = list(final)
         self._replacing = replacing
-        self._floor = floor
-        near = [word for word in before if word.start >= start - limits.before]
-        self._before = near
-        self._start = near[0].start if near else max(start, floor)
-        self._open: list[HeardWord] = []
         self._limits = limits
+        self._floor = floor
+        self._before = list(before)
+        self._start = max(start, floor)
+        near = self._boundary(self._before, start - limits.before, start)
+        if near is None:
+            near = self._boundary(self._before, start - limits.before, start, any_gap=True)
+        if near is not None:
+            self._start = near
+        self._open: list[HeardWord] = []
 
     def window_start(self, at: int) -> int:
         """Where the window of a decode at position `at` begins; never goes back."""
@@ -119,7 +128,9 @@ class SegmentWords:
     def _fresh(self, hypothesis: Hypothesis, at: int) -> list[HeardWord]:
         """The hypothesis' words of this segment that are not final yet."""
         heard = [replace(word, end=min(max(word.end, word.start), at)) for word in hypothesis.words if word.start < at]
-        fresh = splice([*self._before, *self.final], heard, window_start=self._start)
+        known = [*self._before, *self.final]
+        fresh = splice(known, heard, window_start=self._start)
+        fresh = fresh[self._shifted(known, heard[: len(heard) - len(fresh)], fresh) :]
         return [replace(word, start=max(word.start, self._floor)) for word in fresh if self._is_ours(word)]
 
     def _is_ours(self, word: HeardWord) -> bool:
@@ -135,13 +146,33 @@ class SegmentWords:
             count += 1
         return list(fresh[:count])
 
+    def _shifted(self, known: Sequence[HeardWord], old: Sequence[HeardWord], fresh: Sequence[HeardWord]) -> int:
+        """Number of fresh words that are the last known ones, heard again but later than `splice` looks for them.
+
+        The times of a first hypothesis are rough. A true repetition is heard twice: its first saying is among `old`.
+        """
+        if not known or known[-1].start < self._start or (old and same_word(old[-1].text, known[-1].text)):
+            return 0
+        for count in range(min(MOST_SHIFTED, len(known), len(fresh)), 0, -1):
+            pairs = zip(known[-count:], fresh[:count], strict=True)
+            reach = self._limits.shift * min(count, 2)
+            if all(same_word(k.text, f.text) and f.start - k.start <= reach for k, f in pairs):
+                return count
+        return 0
+
     def _move_on(self, at: int) -> list[HeardWord]:
         """Move the window's start where it has become too long for the next grid position; the words it settles."""
         ahead = at + GRID - self._start
         if ahead <= self._limits.roomy:
             return []
         must = ahead > self._limits.longest
-        boundary = self._boundary(at, must=must)
+        loose = self._replacing or must
+        words = [*self.final[-64:], *self._open] if loose else self.final[-64:]
+        open_from = self._open[0].start if self._open and not self._replacing else at
+        earliest = at + GRID - self._limits.longest if must else self._start + 1
+        boundary = self._boundary(words, earliest, open_from - self._limits.context, any_gap=must)
+        if boundary is None and must:
+            boundary = self._boundary(words, earliest, at, any_gap=True) or earliest
         if boundary is None:
             return []
         self._start = boundary
@@ -150,18 +181,11 @@ class SegmentWords:
         self.final += settled
         return settled
 
-    def _boundary(self, at: int, *, must: bool) -> int | None:
-        """The best place for the window to begin: the longest pause that leaves context behind it."""
-        words = [*self.final[-64:], *self._open] if self._replacing or must else self.final[-64:]
-        known = self._open[0].start if self._open else (words[-1].end if words else at)
-        earliest = at + GRID - self._limits.longest if must else self._start + 1
-        latest = max(known - self._limits.context, earliest) if not self._replacing else at - self._limits.context
+    def _boundary(self, words: Sequence[HeardWord], earliest: int, latest: int, *, any_gap: bool = False) -> int | None:
+        """The longest pause between words within `[earliest, latest]` where a window may begin."""
         gaps = [
-            (after.start - before.end, (before.end + after.start) // 2)
+            (after.start - before.end, max(before.end, after.start - self._limits.lead))
             for before, after in pairwise(words)
-            if earliest <= (before.end + after.start) // 2 <= latest
         ]
-        long_enough = [gap for gap in gaps if must or gap[0] >= self._limits.pause]
-        if long_enough:
-            return max(long_enough)[1]
-        return earliest if must else None
+        within = [gap for gap in gaps if earliest <= gap[1] <= latest and (any_gap or gap[0] >= self._limits.pause)]
+        return max(within)[1] if within else None

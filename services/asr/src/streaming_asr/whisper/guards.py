@@ -9,7 +9,8 @@ SPARE_TOKENS = 12
 PHRASE_REPEATS = 4
 WORD_REPEATS = 8
 LONGEST_PHRASE = 16
-CRAMMED = 640  # samples: the last two frames of the alignment
+NO_TIME = 320  # samples: one frame of the alignment
+FEW_CRAMMED = 2  # as many short words may stand so by themselves
 # faster-whisper's and Whisper's own rule for silence.
 NO_SPEECH_PROBABILITY = 0.6
 POOR_LOG_PROBABILITY = -1.0
@@ -25,18 +26,24 @@ def is_silence(no_speech_probability: float, mean_log_probability: float) -> boo
     return no_speech_probability > NO_SPEECH_PROBABILITY and mean_log_probability < POOR_LOG_PROBABILITY
 
 
-def words_kept(words: Sequence[str], starts: Sequence[int], samples: int) -> int:
-    """Number of words to keep, given where each starts: none that has no audio, none that only goes round again.
+def words_kept(words: Sequence[str], spans: Sequence[tuple[int, int]]) -> int:
+    """Number of words to keep, given where each starts and ends: none that has no audio, none that goes round again.
 
-    What Whisper says after the audio has ended finds no place in the alignment and is crammed into its last frames;
-    such a tail also tells that a phrase said twice before it was said once.
+    What Whisper says after the speech has ended finds no place in the alignment: it is crammed into one moment. Such
+    a tail also tells that a phrase said twice before it was said once.
     """
-    kept = len(words)
-    while kept and starts[kept - 1] >= samples - CRAMMED:
-        kept -= 1
+    kept = len(words) - _crammed(spans)
+    crammed = kept < len(words)
     keys = [word.strip(" .,!?;:").lower() for word in words]
-    crammed = len(words) - kept >= 2
     return min(kept, _first_round(keys, 2 if crammed else PHRASE_REPEATS, 2 if crammed else WORD_REPEATS))
+
+
+def _crammed(spans: Sequence[tuple[int, int]]) -> int:
+    """Length of the tail of words without duration; the last of them takes what is left of the audio."""
+    count = 1
+    while count < len(spans) and spans[-count - 1][1] - spans[-count - 1][0] <= NO_TIME:
+        count += 1
+    return count if count > FEW_CRAMMED else 0
 
 
 def _first_round(keys: Sequence[str], phrase_repeats: int, word_repeats: int) -> int:

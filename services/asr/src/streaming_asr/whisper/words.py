@@ -52,7 +52,7 @@ def timed_words(
         words.append(TimedWord(text, min(start, samples), min(max(end, start), samples), confidence))
         first = after
     joined = _joined(words)
-    kept = words_kept([word.text for word in joined], [word.start for word in joined], samples)
+    kept = words_kept([word.text for word in joined], [(word.start, word.end) for word in joined])
     return _shortened(_with_length(joined[:kept]))
 
 
