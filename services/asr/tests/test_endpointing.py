@@ -70,6 +70,16 @@ def test_a_lowered_threshold_that_the_silence_has_passed_fires_at_once() -> None
     assert subject.due(31 * VAD_FRAME) == 300
 
 
+def test_a_silence_that_was_a_question_and_is_now_the_last_fires_again() -> None:
+    subject = endpointer()
+    play(subject, "v" + "." * 16)
+    subject.checkpoints_ms = (160, 400)
+    assert subject.due(17 * VAD_FRAME) == 400
+    subject.asked(400)
+    subject.checkpoints_ms = (160, 400)
+    assert subject.due(17 * VAD_FRAME) is None
+
+
 def test_a_raised_threshold_fires_again_when_reached() -> None:
     subject = endpointer()
     play(subject, "v" + "." * 15)

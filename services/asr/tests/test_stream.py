@@ -164,3 +164,18 @@ async def test_an_end_at_a_short_silence_makes_more_segments_of_the_same_words()
     short = await played(script, 8.0, policy=silence_policy(400))
     assert [len(segment) for segment in short.segments()] == [2, 2, 2]
     assert short.text() == "one two three four five six"
+
+
+async def test_a_lowered_silence_that_was_asked_about_already_ends_the_segment_at_once() -> None:
+    script = Script.of("one two three | | | four")
+    at = (script.words[2].end_ms + 550) * MS
+
+    def decide(checkpoint: pb.Checkpoint) -> pb.Decision:
+        ends = checkpoint.silence_ms >= (1280 if checkpoint.at_sample < at else 400)
+        return pb.DECISION_END_SEGMENT if ends else pb.DECISION_CONTINUE
+
+    lowered = pb.Update(checkpoints=pb.Checkpoints(ms=[160, 400]))
+    result = await played(script, 7.0, orders={at: [lowered]}, policy=decide)
+    asked = [(c.silence_ms, c.at_sample >= at) for c in result.of("checkpoint")][:3]
+    assert asked == [(160, False), (400, False), (400, True)]
+    assert [len(segment) for segment in result.segments()] == [3, 1]

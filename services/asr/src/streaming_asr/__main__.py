@@ -56,10 +56,10 @@ async def run(settings: RecogniserSettings) -> None:
         await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if following.done():
             following.result()
+        following.cancel()  # first: a model server that comes back must not undo the draining
+        await asyncio.gather(following, return_exceptions=True)
         log.info("draining", streams=server.slots.active, seconds=settings.drain_seconds)
         await server.drain(settings.drain_seconds)
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
 
 
 def main() -> None:

@@ -54,7 +54,7 @@ class Endpointer:
         none is open, voices before `context_until` belong to segments that have ended, and open none.
         """
         self.threshold = threshold
-        self.checkpoints_ms = tuple(checkpoints_ms)
+        self._checkpoints_ms = tuple(checkpoints_ms)
         self._cap = cap
         self._number = number
         self._context_until = context_until
@@ -64,6 +64,18 @@ class Endpointer:
         self._confidence = 0.0
         self._silence_from = None if open_start is None else first_sample
         self._asked: set[int] = set()
+
+    @property
+    def checkpoints_ms(self) -> tuple[int, ...]:
+        """The silences to ask about; the last one always ends the segment."""
+        return self._checkpoints_ms
+
+    @checkpoints_ms.setter
+    def checkpoints_ms(self, checkpoints_ms: Sequence[int]) -> None:
+        if tuple(checkpoints_ms)[-1:] != self._checkpoints_ms[-1:]:
+            # What was a question before is the end now: passed already, it fires at once (rule 7).
+            self._asked.difference_update(checkpoints_ms[-1:])
+        self._checkpoints_ms = tuple(checkpoints_ms)
 
     @property
     def next_segment(self) -> int:

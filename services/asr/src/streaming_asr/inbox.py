@@ -97,8 +97,10 @@ class Inbox:
         return head
 
     def expect_answer(self, checkpoint_id: int) -> asyncio.Future[int]:
-        """The decision on a checkpoint that is about to be sent."""
+        """The decision on a checkpoint that is about to be sent; DECISION_UNSPECIFIED when none can come any more."""
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        if self.closed:
+            future.set_result(pb.DECISION_UNSPECIFIED)
         self._answers[checkpoint_id] = future
         return future
 

@@ -32,6 +32,8 @@ def _rules(opening: pb.Open) -> list[tuple[bool, str]]:
     interactive = opening.traffic_class == pb.TRAFFIC_CLASS_INTERACTIVE
     resume = opening.reason == pb.REASON_RESUME
     cap = opening.segment_cap_samples
+    start, first, emit_after = opening.segment_start, opening.first_sample, opening.emit_after_sample
+    is_open = opening.segment_open
     return [
         (not opening.session_id, "session_id must be set"),
         (opening.reason not in (pb.REASON_NEW, pb.REASON_RESUME), "reason must be NEW or RESUME"),
@@ -44,5 +46,9 @@ def _rules(opening: pb.Open) -> list[tuple[bool, str]]:
         (len(opening.prompt) > MAX_PROMPT, f"prompt must not exceed {MAX_PROMPT} characters"),
         (len(opening.keyterms) > MAX_KEYTERMS, f"keyterms must not exceed {MAX_KEYTERMS}"),
         (not resume and opening.first_sample != 0, "first_sample must be 0 for NEW"),
+        (resume and emit_after + 1 < first, "emit_after_sample must not lie before first_sample"),
+        (is_open and not resume, "segment_open must be false for NEW"),
+        (is_open and start < opening.segment_floor, "segment_start must not lie before segment_floor"),
+        (is_open and start + cap < first, "segment_start must lie within segment_cap_samples of first_sample"),
         (not resume and len(opening.final_words) > 0, "final_words must be empty for NEW"),
     ]

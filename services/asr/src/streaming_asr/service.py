@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+from service_kit.faults import place_of
 from service_kit.logs import get_logger
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 from streamingstack.asr.v1 import recognizer_pb2_grpc as rpc
@@ -18,6 +19,7 @@ from streaming_asr.opening import check_opening
 from streaming_asr.slots import Full, Slot, Slots
 from streaming_asr.stream import Offer, RecognitionStream
 
+REPLAY_SECONDS = 30.0  # a replay that takes longer no longer holds up others
 IDLE_SECONDS = 20.0  # rule 13: a slot without any message for this long is freed
 OUTGOING = 256
 
@@ -87,6 +89,11 @@ class Recognizer(rpc.RecognizerServiceServicer):  # type: ignore[misc]
         except asyncio.CancelledError:
             status = "CANCELLED"
             raise
+        except Exception as failure:  # noqa: BLE001 - gRPC would tell the peer its text, which may quote speech
+            status = "INTERNAL"
+            kind, place = type(failure).__name__, place_of(failure)
+            log.error("stream failed", session=opening.session_id, kind=kind, place=place)
+            await context.abort(grpc.StatusCode.INTERNAL, "the recogniser failed on this stream; see its log")
         finally:
             self._calls.discard(call)
             slot.free()
@@ -187,10 +194,10 @@ class Call:
 
     async def _watch(self, stream: RecognitionStream) -> None:
         """Frees an idle slot, notes a finished replay, and measures how long chunks wait."""
-        heard = stream.processed
+        heard, began = stream.processed, time.monotonic()
         while True:
             await asyncio.sleep(0.1)
-            if stream.caught_up.is_set():
+            if stream.caught_up.is_set() or time.monotonic() - began > REPLAY_SECONDS:
                 self._slot.caught_up()
             self._metrics.audio.inc((stream.processed - heard) / SAMPLE_RATE)
             heard = stream.processed

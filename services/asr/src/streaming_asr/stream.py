@@ -33,6 +33,8 @@ RENEW_AFTER = CREDIT // 2
 PROGRESS_SECONDS = 0.8  # the contract asks for one a second at least
 PREFERRED_CHUNK_MS = 96  # three voice-activity frames
 END_OF_TURN_AUDIO = 8 * SAMPLE_RATE
+# The first window of a segment begins up to 8 s before it, and is decoded up to 2 s after its start.
+KEPT_AUDIO = 10 * SAMPLE_RATE
 FRAMES_AT_ONCE = 32
 
 Send = Callable[[pb.RecognizeResponse], Awaitable[None]]
@@ -111,6 +113,8 @@ class RecognitionStream:
         try:
             while True:
                 await self._hear_what_is_there()
+                if self.inbox.recording.end >= self._emit_after:
+                    self.caught_up.set()
                 if self.inbox.closed:
                     return
                 await self.inbox.news()
@@ -139,8 +143,6 @@ class RecognitionStream:
                 return
             await self._arrive(stop)
             self._at = stop
-            if stop >= self._emit_after:
-                self.caught_up.set()
             if stop + CREDIT - self.inbox.credit >= RENEW_AFTER:
                 await self._progress()
 
@@ -161,7 +163,8 @@ class RecognitionStream:
             await self._hear_frame()
         await self._ask_if_due(at)
         await self._obey(at)
-        if self._cap_at() == at:
+        cap_at = self._cap_at()
+        if cap_at is not None and cap_at <= at:
             await self._ask(at, pb.CHECKPOINT_REASON_CAP, self._endpointer.silence_ms(at))
         if at % GLIMPSE == 0 and at != self._at and at > self._emit_after:
             await self._decode_on_grid(at)
@@ -244,6 +247,8 @@ class RecognitionStream:
 
     async def _end_segment(self, at: int) -> None:
         self._before = self._words.ending(self._closing) if self._words is not None else []
+        if self._words is not None:
+            self._before = self._words.ending(self._closing)
         self._words = None
         self._closing, self._heard = [], Hypothesis()
         await self._announce(self._endpointer.close(at))
@@ -308,10 +313,10 @@ class RecognitionStream:
 
     async def _decode_on_grid(self, at: int) -> None:
         if self._words is None or self._endpointer.segment is None or not self._voiced_since_grid:
-            self.inbox.recording.forget(at - END_OF_TURN_AUDIO)
+            self.inbox.recording.forget(at - KEPT_AUDIO)
             return
         window = self._window(self._words.window_start(at), at)
-        self.inbox.recording.forget(min(window.first_sample, at - END_OF_TURN_AUDIO))
+        self.inbox.recording.forget(min(window.first_sample, at - KEPT_AUDIO))
         if at % GRID:
             self._glimpse(window, at)
             return

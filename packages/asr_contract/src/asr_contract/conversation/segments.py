@@ -82,9 +82,12 @@ class Segments:
     def _asked_by_silence(self, checkpoint: pb.Checkpoint, plan: CheckpointPlan) -> None:
         silence = checkpoint.silence_ms
         require(self.speaking is not True, 3, "a SILENCE checkpoint in speech")
-        allowed = {ms for checkpoints in plan.in_force(checkpoint.at_sample) for ms in checkpoints}
+        plans = plan.in_force(checkpoint.at_sample)
+        allowed = {ms for checkpoints in plans for ms in checkpoints}
         require(silence in allowed, 3, f"Checkpoint.silence_ms is {silence}, not among the configured")
-        require(silence not in self._asked, 3, f"a checkpoint for {silence} ms twice in one silence")
+        # Asked before and now the last, it was lowered to what was a question: rule 7 has it fire at once.
+        again = silence in self._asked and not any(silence == max(checkpoints) for checkpoints in plans)
+        require(not again, 3, f"a checkpoint for {silence} ms twice in one silence")
         self._asked.add(silence)
         if self._silence_from is not None:
             running = samples_to_ms(checkpoint.at_sample - self._silence_from)
