@@ -1,10 +1,12 @@
 """A whole local stack as the tests see it: where it listens, what it wrote, which processes it is made of."""
 
 import os
+import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 import numpy as np
 import psutil
 import pytest
@@ -84,3 +86,16 @@ class LocalStack:
     def recogniser(self, route: str) -> psutil.Process:
         """The recogniser of a model."""
         return self.process("-m streaming_asr", f" ROUTE={route} ")
+
+
+async def metrics_page(stack: LocalStack, port: int) -> str:
+    """The metrics of the part that usually has them at `port`."""
+    async with httpx2.AsyncClient() as http:
+        return (await http.get(f"http://127.0.0.1:{port + stack.offset}/metrics")).text
+
+
+async def metric(stack: LocalStack, port: int, name: str) -> float:
+    """One metric, summed over its labels."""
+    values = re.findall(rf"^{name}(?:{{.*}})? ([0-9.e+-]+)$", await metrics_page(stack, port), re.M)
+    assert values, f"no {name}"
+    return sum(map(float, values))

@@ -2,16 +2,16 @@
 
 import asyncio
 import contextlib
+import json
 import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx2
 import jiwer
 import psutil
 import pytest
-from running_stack import AUDIO, RATE, LocalStack, pcm_of
+from running_stack import AUDIO, RATE, LocalStack, metric, metrics_page, pcm_of
 from streamingstack_bench.wire_client import WireClient, wire_client
 
 pytestmark = pytest.mark.stack
@@ -67,18 +67,10 @@ def lost_or_doubled(expected: list[str], sessions: list[list[str]]) -> int:
     return sum(one.insertions + one.deletions for one in compared)
 
 
-async def gauge(stack: LocalStack, port: int, name: str) -> float:
-    async with httpx2.AsyncClient() as http:
-        text = (await http.get(f"http://127.0.0.1:{port + stack.offset}/metrics")).text
-    values = re.findall(rf"^{name}(?:{{.*}})? ([0-9.e+-]+)$", text, re.M)
-    assert values, f"no {name}"
-    return sum(map(float, values))
-
-
 async def comes_to_rest(stack: LocalStack) -> None:
     """No session and no stream is left."""
     async with asyncio.timeout(20):
-        while await gauge(stack, 9090, "streaming_gateway_sessions_active") or await gauge(
+        while await metric(stack, 9090, "streaming_gateway_sessions_active") or await metric(
             stack, 9091, "streaming_asr_streams_active"
         ):
             await asyncio.sleep(0.2)
@@ -158,25 +150,49 @@ async def spoken_briefly(stack: LocalStack) -> str:
     return " ".join(client.finals)
 
 
+PROMPT = "The customer Wilhelmina Quistgaard speaks about her shop."
+KEYTERMS = ["Zweibrücken", "Halstonbury"]
+
+
+async def everything_said(stack: LocalStack, pcm: bytes) -> str:
+    """`pcm` through every model, with a prompt, keyterms and a forced end; returns all that was said or told."""
+    said = [PROMPT, *KEYTERMS]
+    for model, more in (
+        (ENGLISH, {"keyterms_prompt": json.dumps(KEYTERMS), "format_turns": "true"}),
+        ("universal-streaming-multilingual", {"language_detection": "true"}),
+        ("universal-3-5-pro", {"prompt": PROMPT, "keyterms_prompt": json.dumps(KEYTERMS)}),
+    ):
+        universal3 = model.startswith("universal-3")
+        async with wire_client(
+            stack.url, key=stack.api_key, universal3=universal3, speech_model=model, **more
+        ) as client:
+            await client.audio(0, pcm=pcm[: len(pcm) // 4 * 2])
+            await client.say("ForceEndpoint")
+            await client.audio(0, pcm=pcm[len(pcm) // 4 * 2 :])
+            assert (await client.terminate())[0] == 1000
+        said += [turn["transcript"] for turn in client.turns]
+    return " ".join(said)
+
+
 async def test_nothing_spoken_is_in_any_log_or_metric(local_stack: LocalStack) -> None:
-    quiet_marks = positions(local_stack.logs)
-    async with session(local_stack) as client:
-        await client.audio(5000)
-        await client.terminate()
-    await asyncio.sleep(1)
-    quiet = written_since(local_stack.logs, quiet_marks) + await all_metrics(local_stack)
     marks = positions(local_stack.logs)
-    finals = await spoken(local_stack)
+    await everything_said(local_stack, bytes(2 * RATE * 4))
     await asyncio.sleep(1)
-    loud = written_since(local_stack.logs, marks) + await all_metrics(local_stack)
-    spoken_words = words(" ".join(finals))
-    assert len(spoken_words) > 40
-    before, after = words(quiet), words(loud)
-    new = (set(after) & set(spoken_words)) - set(before)
+    quiet = words(written_since(local_stack.logs, marks) + await all_metrics(local_stack))
+    marks = positions(local_stack.logs)
+    said = words(await everything_said(local_stack, pcm_of(RECORDING)))
+    await asyncio.sleep(1)
+    loud = words(written_since(local_stack.logs, marks) + await all_metrics(local_stack))
+    assert len(set(said)) > 40
+    new = (set(loud) & set(said)) - set(quiet)
     assert not new, f"words of the speech that a silent run's logs do not have: {sorted(new)}"
-    triples = set(zip(spoken_words, spoken_words[1:], spoken_words[2:], strict=False))
-    logged = set(zip(after, after[1:], after[2:], strict=False))
-    assert not triples & logged
+    assert not triples(said) & triples(loud)
+    assert local_stack.api_key not in "".join(path.read_text() for path in local_stack.logs.glob("*.log"))
+
+
+def triples(said: list[str]) -> set[tuple[str, str, str]]:
+    """Every three words in a row."""
+    return set(zip(said, said[1:], said[2:], strict=False))
 
 
 def words(text: str) -> list[str]:
@@ -194,9 +210,9 @@ def written_since(logs: Path, marks: dict[Path, int]) -> str:
 
 
 async def all_metrics(stack: LocalStack) -> str:
-    async with httpx2.AsyncClient() as http:
-        ports = (9090, 9091, 9092, 9093)
-        pages = [(await http.get(f"http://127.0.0.1:{port + stack.offset}/metrics")).text for port in ports]
+    """Of the gateway, the licence proxy, the recognisers and their Tritons; without the texts that describe them."""
+    ports = (9090, 8082, 9091, 9092, 9093, 8012, 8022, 8032)
+    pages = [await metrics_page(stack, port) for port in ports]
     return "\n".join(line for page in pages for line in page.splitlines() if not line.startswith("#"))
 
 

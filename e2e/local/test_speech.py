@@ -9,7 +9,7 @@ from typing import Any
 import assemblyai.streaming.v3 as aai
 import jiwer
 import pytest
-from running_stack import AUDIO, RATE, LocalStack, pcm_of, recordings
+from running_stack import AUDIO, RATE, LocalStack, metric, pcm_of, recordings
 from streamingstack_bench.wire_client import WireClient, wire_client
 from whisper_normalizer.english import EnglishTextNormalizer
 
@@ -130,6 +130,22 @@ async def test_universal_3_starts_speech_before_its_turns_and_formats_them(local
     assert all(turn["turn_is_formatted"] for turn in client.turns if turn["end_of_turn"])
 
 
+@pytest.mark.parametrize("model", ["universal-streaming-multilingual", "universal-3-5-pro"])
+async def test_the_other_models_hear_the_same_words_at_any_speed_and_in_company_too(
+    local_stack: LocalStack, model: str
+) -> None:
+    pcm = pcm_of(RECORDING)
+    alone = await heard(local_stack, pcm, speech_model=model)
+    company = await asyncio.gather(
+        *(heard(local_stack, pcm, speech_model=model, speed=speed) for speed in (2.0, 4.0, None))
+    )
+    assert len(words_of(alone)) > 40
+    for other in company:
+        assert words_of(other) == words_of(alone)
+
+
 async def test_silence_makes_no_turn_and_costs_no_decode(local_stack: LocalStack) -> None:
+    before = await metric(local_stack, 9091, "streaming_asr_engine_decode_seconds_count")
     client = await heard(local_stack, bytes(2 * RATE * 20), speech_model=ENGLISH)
     assert client.turns == []
+    assert await metric(local_stack, 9091, "streaming_asr_engine_decode_seconds_count") == before
