@@ -17,6 +17,8 @@ from streaming_gateway.link import (
     Recognizers,
     UnknownModelError,
 )
+from streaming_gateway.link.checks import contract_check
+from streaming_gateway.link.stream import Observe
 from streamingstack_bench.scripted import Script, serve_scripted
 from streamingstack_bench.scripted_process import scripted_process
 from streamingstack_bench.told import Told
@@ -176,20 +178,29 @@ async def test_an_update_reaches_the_recogniser_at_its_sample() -> None:
         await link.close()
 
 
-async def test_a_quiet_session_keeps_its_slot() -> None:
-    async with serve_scripted(SPOKEN) as server, recognizers(server.port, ping_seconds=0.1) as several:
+async def test_a_quiet_session_keeps_its_slot_by_pings_whatever_the_recogniser_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streaming_asr.service.IDLE_SECONDS", 2.5)
+    seen: list[str] = []
+
+    def note(active: bool) -> Observe:
+        check = contract_check(active)
+
+        def both(direction: str, message: Any) -> None:
+            seen.append(f"{direction} {message.WhichOneof('message')}")
+            check(direction, message)
+
+        return both
+
+    monkeypatch.setattr("streaming_gateway.link.opener.contract_check", note)
+    # Longer than the recogniser's pause between two Progress messages.
+    async with serve_scripted(SPOKEN) as server, recognizers(server.port, ping_seconds=1.0) as several:
         link = await several.open(REQUEST)
-        seen: list[str | None] = []
-
-        async def listen() -> None:
-            async for event in link.events():
-                seen.append(event.WhichOneof("message"))  # noqa: PERF401 - is looked at meanwhile
-
-        listening = asyncio.create_task(listen())
-        await until(lambda: seen.count("progress") >= 2)
-        assert server.slots.active == 1
+        await until(lambda: seen.count("up ping") >= 3)
+        assert seen.count("down progress") >= 2
+        assert seen.count("up open") == server.slots.active == 1, "the first stream of the session is still there"
         await link.close()
-        await asyncio.wait_for(listening, 10)
 
 
 @pytest.mark.parametrize("moment", ["at once", "when ready", "with audio", "in the middle of a checkpoint"])

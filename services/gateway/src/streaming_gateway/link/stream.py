@@ -52,7 +52,7 @@ class RecognizerStream:
         self.plan, self.endpoint = opening.plan, opening.endpoint
         self.pod = ""  # the recogniser behind the load balancer, where that one names it
         self.ready = pb.Ready()
-        self.last_message = time.monotonic()
+        self.last_message = self._last_write = time.monotonic()
         self._settings, self._observe = settings, observe
         metadata = [("x-model-version", self.plan.open.route)]
         if opening.avoid_pod:
@@ -126,16 +126,21 @@ class RecognizerStream:
             self._news.clear()
             while (request := self._next(pacer)) is not None:
                 await self._write(request)
-            try:
-                async with asyncio.timeout(self._settings.ping_seconds):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._ping_in()):
                     await self._news.wait()
-            except TimeoutError:
-                await self._write(pb.RecognizeRequest(ping=pb.Ping()))
 
     def _next(self, pacer: Pacer) -> pb.RecognizeRequest | None:
         if self._answers:
             return pb.RecognizeRequest(answer=self._answers.popleft())
-        return pacer.next()
+        request = pacer.next()
+        if request is None and self._ping_in() <= 0:
+            return pb.RecognizeRequest(ping=pb.Ping())
+        return request
+
+    def _ping_in(self) -> float:
+        """Seconds until a Ping is due. Only what is sent puts it off: the recogniser hears nothing of its own news."""
+        return self._last_write + self._settings.ping_seconds - time.monotonic()
 
     async def _receive(self, pacer: Pacer, ledger: Ledger, deliver: Deliver) -> None:
         while True:
@@ -179,6 +184,7 @@ class RecognizerStream:
         self._observe("up", request)
         with _grpc_loss():
             await self._call.write(request)
+        self._last_write = time.monotonic()
 
     async def _read(self) -> pb.RecognizeResponse:
         with _grpc_loss():
