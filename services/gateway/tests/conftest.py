@@ -1,16 +1,23 @@
-"""A whole gateway with the real link before scripted recognisers, on free ports."""
+"""Before scripted recognisers, on free ports: a whole gateway, or its link alone, also through nginx."""
 
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
+from stack_model.nginx import BalancerOptions, BalancerRoute, Dialect, render_nginx
 from streaming_gateway.app import RunningGateway, run_gateway
+from streaming_gateway.link import Hearing, LinkRequest, LinkSettings, RecognizerLink, Recognizers
 from streaming_gateway.settings import GatewaySettings
 from streamingstack_bench.scripted import Script, serve_scripted
+from streamingstack_bench.told import Told
 
 ENGLISH = {"speech_model": "universal-streaming-english", "route": "en-default"}
 MULTILINGUAL = {"speech_model": "universal-streaming-multilingual", "route": "ml-default"}
@@ -70,3 +77,150 @@ async def plain_stack() -> AsyncIterator[Stack]:
     """A stack with the default script and settings."""
     async with _stack() as running:
         yield running
+
+
+# -- the link alone --------------------------------------------------------------------------------------------------
+
+MS = 16
+SPOKEN = Script.of("aubergine aubergine bassoon | | chrysalis dromedary | ecclesiastic fandango | | gargoyle | |")
+SECONDS = 10.0
+CHECKPOINTS = (160, 400, 640, 880, 1120, 1280)
+
+
+@contextlib.asynccontextmanager
+async def _recognizers(*endpoints: str, **settings: Any) -> AsyncIterator[tuple[Recognizers, CollectorRegistry]]:
+    registry = CollectorRegistry()
+    several = Recognizers(LinkSettings(endpoints=endpoints, check_contract=True, **settings), registry)
+    try:
+        yield several, registry
+    finally:
+        await several.close()
+
+
+class Caller:
+    """One session: gives audio, decides checkpoints, notes what it is told."""
+
+    def __init__(self, link: RecognizerLink, *, replacing: bool = False) -> None:
+        self.link = link
+        self.told = Told(replacing=replacing)
+        self.listening = asyncio.create_task(self._listen())
+        self.last_event = time.monotonic()
+
+    @classmethod
+    async def open(cls, several: Recognizers, number: int = 0, route: str = "en-default", **more: Any) -> "Caller":
+        request = LinkRequest(f"5d3f9a1e-0000-4000-8000-{number:012}", route, Hearing(0.4, CHECKPOINTS))
+        return cls(await several.open(request), **more)
+
+    async def _listen(self) -> None:
+        async for event in self.link.events():
+            self.last_event = time.monotonic()
+            checkpoint = self.told.take(event)
+            if checkpoint is not None:
+                self.link.answer(checkpoint, self.told.decide(checkpoint))
+
+    def give(self, milliseconds: int) -> None:
+        """Audio up to a position in the session."""
+        missing = milliseconds * MS - self.link.received_samples
+        self.link.send_audio(bytes(2 * max(0, missing)))
+
+    async def heard(self, milliseconds: int) -> None:
+        """Wait until everything before a position was heard, but for the last frame."""
+        await self._until(lambda: self.link.processed_samples > milliseconds * MS - 1024)
+
+    async def finish(self) -> Told:
+        """Give the rest of the audio and wait for its last word."""
+        self.give(int(SECONDS * 1000))
+        last = self.link.finalize()
+        await self._until(lambda: last in self.told.finalized())
+        await self.close()
+        return self.told
+
+    async def close(self) -> None:
+        await self.link.close()
+        await self.listening
+
+    async def _until(self, condition: Any) -> None:
+        async with asyncio.timeout(60):
+            while not condition():
+                if self.listening.done():
+                    self.listening.result()
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def spoken() -> Script:
+    """What the scripted recognisers of the link's tests hear."""
+    return SPOKEN
+
+
+@pytest.fixture
+def recognizers() -> Any:
+    """`async with recognizers("host:port", ..., **settings) as (several, registry): ...`."""
+    return _recognizers
+
+
+@pytest.fixture
+def call() -> Callable[..., Awaitable[Caller]]:
+    """`await call(several, number, route=..., replacing=...)` opens a session that says SPOKEN."""
+    return Caller.open
+
+
+_UNDISTURBED: dict[bool, Told] = {}
+
+
+@pytest.fixture
+def undisturbed() -> Callable[..., Awaitable[Told]]:
+    """`await undisturbed(replacing=...)`: what a session without any loss is told."""
+
+    async def tell(*, replacing: bool = False) -> Told:
+        if replacing not in _UNDISTURBED:
+            async with (
+                serve_scripted(SPOKEN, replacing=replacing) as server,
+                _recognizers(f"127.0.0.1:{server.port}") as (several, _),
+            ):
+                told = await (await Caller.open(several, replacing=replacing)).finish()
+            assert told.text() == "aubergine aubergine bassoon chrysalis dromedary ecclesiastic fandango gargoyle"
+            _UNDISTURBED[replacing] = told
+        return _UNDISTURBED[replacing]
+
+    return tell
+
+
+@pytest.fixture
+def balancer(tmp_path: Path) -> Any:
+    """`async with balancer(en_default=[...], ml_default=[...]) as endpoint: ...`: the stack's nginx, by route."""
+
+    @contextlib.asynccontextmanager
+    async def serve(**routes: list[str]) -> AsyncIterator[str]:
+        nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/bin")
+        assert nginx, "nginx is not installed; run `apt-get install nginx-light`, or your system's equivalent"
+        named = [BalancerRoute(name=n.replace("_", "-"), backends=tuple(backends)) for n, backends in routes.items()]
+        async with _nginx(nginx, named, tmp_path) as port:
+            yield f"127.0.0.1:{port}"
+
+    return serve
+
+
+@contextlib.asynccontextmanager
+async def _nginx(program: str, routes: list[BalancerRoute], folder: Path) -> AsyncIterator[int]:
+    async with serve_scripted(SPOKEN) as first, serve_scripted(SPOKEN) as second:
+        ports = first.port, second.port  # free ones
+    options = BalancerOptions(
+        dialect=Dialect.STATIC, listen=("127.0.0.1",), grpc_port=ports[0], health_port=ports[1], workers=1
+    )
+    (folder / "nginx.conf").write_text(render_nginx(routes, options))
+    process = await asyncio.create_subprocess_exec(program, "-p", f"{folder}/", "-c", "nginx.conf", "-e", "stderr")
+    try:
+        async with asyncio.timeout(20):
+            while True:
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", ports[0])
+                    writer.close()
+                    break
+                assert process.returncode is None, "nginx did not start"
+                await asyncio.sleep(0.05)
+        yield ports[0]
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()

@@ -14,6 +14,7 @@ from streaming_gateway.link.events import EventQueue
 from streaming_gateway.link.intake import receive
 from streaming_gateway.link.ledger import FRAME, Ledger
 from streaming_gateway.link.opener import Avoid, Opener, Shared
+from streaming_gateway.link.replay import Replay
 from streaming_gateway.link.stream import RecognizerStream, StreamLost
 
 log = get_logger(__name__)
@@ -115,7 +116,7 @@ class RecognizerLink:
         if opening.done() and not opening.cancelled() and opening.exception() is None:
             opening.result().cancel()  # a link that is closed before it ran has not taken its stream up
         if self._replay is not None:
-            self._replay.end()
+            self._replay.give_place()
         self._ledger.release()
         self._shared.metrics.held.set(self._shared.budget.used)
         self.on_close()
@@ -132,10 +133,16 @@ class RecognizerLink:
         self._stream = stream
         metrics.streams.inc()
         try:
-            return await stream.carry(self._ledger, self._deliver)
+            return await stream.carry(self._ledger, self._deliver, self._take_turn)
         finally:
             self._stream = None
             metrics.streams.dec()
+            if self._replay is not None:
+                self._replay.give_place()  # who has no recogniser keeps nobody waiting
+
+    async def _take_turn(self) -> None:
+        if self._replay is not None:
+            await self._replay.take_place(self._ledger)
 
     def _deliver(self, response: pb.RecognizeResponse) -> pb.Answer | None:
         heard = receive(self._ledger, response)
@@ -162,8 +169,13 @@ class RecognizerLink:
         self._give_up_on_poison(loss)
         lost.endpoint.in_trouble()
         if self._replay is None:
-            self._replay = Replay(shared, lost.last_message, self._ledger.processed)
-        await self._replay.turn()
+            self._replay = Replay(
+                shared.replays.of(opening.route),
+                shared.metrics,
+                lost_at=lost.last_message,
+                processed=self._ledger.processed,
+                deadline=time.monotonic() + shared.settings.buffer_seconds,
+            )
         if self._fruitless > 1:
             await asyncio.sleep(_FIRST_PAUSE * 2 ** (self._fruitless - 2))
         opener = Opener(
@@ -186,39 +198,3 @@ class RecognizerLink:
         self._lost_at_sample = ledger.processed
         if self._fruitless >= _FRUITLESS_STREAMS:
             raise LinkLostError(f"{_FRUITLESS_STREAMS} recognisers in a row were lost over the same audio")
-
-
-class Replay:
-    """From a loss until the next recogniser has caught up with it; few of a gateway's sessions replay at once."""
-
-    def __init__(self, shared: Shared, lost_at: float, processed: int) -> None:
-        """`lost_at`: the lost stream's last message on the monotonic clock; `processed`: how far it was."""
-        self.deadline = time.monotonic() + shared.settings.buffer_seconds
-        self._shared, self._lost_at, self._processed = shared, lost_at, processed
-        self._holding = False
-
-    async def turn(self) -> None:
-        """Wait for a place among those that replay. Raises LinkLostError."""
-        if self._holding:
-            return
-        try:
-            async with asyncio.timeout_at(asyncio.get_running_loop().time() + self.deadline - time.monotonic()):
-                await self._shared.replays.acquire()
-        except TimeoutError:
-            raise LinkLostError("too many sessions of this gateway wait for a recogniser") from None
-        self._holding = True
-
-    def caught_up(self, ledger: Ledger) -> bool:
-        """Whether the new stream is where the lost one was; the first time, the gap is measured and the place given."""
-        slack = FRAME if self._processed else 0
-        if ledger.stream_processed < self._processed - slack:
-            return False
-        self._shared.metrics.gap.observe(time.monotonic() - self._lost_at)
-        self.end()
-        return True
-
-    def end(self) -> None:
-        """Give the place to another session."""
-        if self._holding:
-            self._holding = False
-            self._shared.replays.release()

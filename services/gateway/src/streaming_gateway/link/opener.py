@@ -15,6 +15,7 @@ from streaming_gateway.link.checks import contract_check
 from streaming_gateway.link.endpoints import Endpoints
 from streaming_gateway.link.ledger import Ledger
 from streaming_gateway.link.metrics import LinkMetrics
+from streaming_gateway.link.replay import ReplayPlaces
 from streaming_gateway.link.settings import LinkSettings
 from streaming_gateway.link.stream import Opening, RecognizerStream, StreamLost
 
@@ -31,7 +32,7 @@ class Shared:
     endpoints: Endpoints
     metrics: LinkMetrics
     budget: ByteBudget
-    replays: asyncio.Semaphore
+    replays: ReplayPlaces
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from streaming_gateway.link.ledger import Ledger
 from streaming_gateway.link.link import RecognizerLink
 from streaming_gateway.link.metrics import LinkMetrics
 from streaming_gateway.link.opener import Avoid, Opener, Shared
+from streaming_gateway.link.replay import ReplayPlaces
 from streaming_gateway.link.settings import LinkSettings
 
 
@@ -25,7 +26,7 @@ class Recognizers:
             endpoints=Endpoints(settings),
             metrics=LinkMetrics(registry),
             budget=ByteBudget(settings.budget_bytes),
-            replays=asyncio.Semaphore(settings.concurrent_replays),
+            replays=ReplayPlaces(settings.concurrent_replays),
         )
         self._links: set[RecognizerLink] = set()
 

@@ -11,7 +11,7 @@ class LinkSettings:
     endpoints: `host:port` of each load balancer; a name with several addresses counts as several.
     budget_bytes: audio held for all sessions together, backlog and replay. 512 MiB is 48 sessions with 5 minutes of
         backlog and a 60 s segment each.
-    concurrent_replays: sessions of this gateway that catch up at the same time after a loss.
+    concurrent_replays: sessions of one route that catch up at the same time after a loss.
     """
 
     endpoints: tuple[str, ...]

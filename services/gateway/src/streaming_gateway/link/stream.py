@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ _FRAME_SLACK = 1600  # a recogniser may hold less than a frame back
 
 Observe = Callable[[str, Any], None]
 Deliver = Callable[[pb.RecognizeResponse], pb.Answer | None]
+TakeTurn = Callable[[], Awaitable[None]]
 
 
 class StreamLost(Exception):
@@ -61,6 +62,7 @@ class RecognizerStream:
         self._pacer: Pacer | None = None
         self._answers: deque[pb.Answer] = deque()
         self._news = asyncio.Event()
+        self._sending = False
 
     async def open(self) -> None:
         """Send Open and wait for Ready. Raises StreamLost."""
@@ -76,8 +78,11 @@ class RecognizerStream:
         self.ready = first.ready
         self.pod = str(dict(headers).get("x-upstream-pod", ""))
 
-    async def carry(self, ledger: Ledger, deliver: Deliver) -> StreamLost:
-        """Send what the ledger holds and hand every message to `deliver` until the stream is lost; says why."""
+    async def carry(self, ledger: Ledger, deliver: Deliver, take_turn: TakeTurn) -> StreamLost:
+        """Send what the ledger holds and hand every message to `deliver` until the stream is lost; says why.
+
+        `take_turn` is waited for before the first audio, in less time than it takes for a Ping to be due.
+        """
         self._pacer = Pacer(
             ledger.audio,
             ledger.orders,
@@ -86,7 +91,7 @@ class RecognizerStream:
             ready=self.ready,
         )
         parts: list[Coroutine[Any, Any, None]] = [
-            self._send(self._pacer),
+            self._send(self._pacer, take_turn),
             self._receive(self._pacer, ledger, deliver),
             self._watch(ledger),
         ]
@@ -121,7 +126,9 @@ class RecognizerStream:
         """End the call; the recogniser frees the slot."""
         self._call.cancel()
 
-    async def _send(self, pacer: Pacer) -> None:
+    async def _send(self, pacer: Pacer, take_turn: TakeTurn) -> None:
+        await take_turn()
+        self._sending = True
         while True:
             self._news.clear()
             while (request := self._next(pacer)) is not None:
@@ -167,7 +174,8 @@ class RecognizerStream:
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             silent = 0.0 if self.last_message != heard_at else silent + _TICK_SECONDS
-            waiting = ledger.audio.end > ledger.stream_processed + _FRAME_SLACK and not self._checkpoint_open(ledger)
+            waiting = self._sending and ledger.audio.end > ledger.stream_processed + _FRAME_SLACK
+            waiting = waiting and not self._checkpoint_open(ledger)
             moved = ledger.stream_processed != processed
             stalled = 0.0 if moved or not waiting else stalled + _TICK_SECONDS
             heard_at, processed = self.last_message, ledger.stream_processed

@@ -1,0 +1,68 @@
+"""Catching up after a loss: how long it took, and a place among the few sessions of a route that do so at once."""
+
+import asyncio
+import contextlib
+import time
+from collections import defaultdict
+
+from streaming_gateway.link.ledger import FRAME, Ledger
+from streaming_gateway.link.metrics import LinkMetrics
+
+# Less than the 5 s after which a Ping is due. Nobody's session waits longer for others: recognisers bound their replays
+# themselves.
+_LONGEST_WAIT = 4.0
+
+
+class ReplayPlaces:
+    """Places of one gateway, `each` for every route: a pool that is slow to come back holds up no other."""
+
+    def __init__(self, each: int) -> None:
+        self._routes: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(each))
+
+    def of(self, route: str) -> asyncio.Semaphore:
+        """The places of `route`."""
+        return self._routes[route]
+
+
+class Replay:
+    """From a loss until another recogniser has caught up with the lost one, over as many streams as that takes.
+
+    A place is held only while a stream replays, never while one is looked for.
+    """
+
+    def __init__(
+        self, places: asyncio.Semaphore, metrics: LinkMetrics, *, lost_at: float, processed: int, deadline: float
+    ) -> None:
+        """`lost_at`: the lost stream's last message; `deadline`: when no recogniser is looked for any more, both on
+        the monotonic clock. `processed`: how far the lost stream was."""
+        self.deadline = deadline
+        self._places, self._metrics = places, metrics
+        self._lost_at, self._processed = lost_at, processed
+        self._holding = False
+
+    async def take_place(self, ledger: Ledger) -> None:
+        """Wait for a place among those that replay, for a few seconds at most; not where nothing is to be replayed."""
+        if self._holding or self._is_through(ledger):
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_WAIT):
+                await self._places.acquire()
+                self._holding = True
+
+    def give_place(self) -> None:
+        """Give the place to another session; idempotent."""
+        if self._holding:
+            self._holding = False
+            self._places.release()
+
+    def caught_up(self, ledger: Ledger) -> bool:
+        """Whether the new stream is where the lost one was; the first time, the gap is measured and the place given."""
+        if not self._is_through(ledger):
+            return False
+        self._metrics.gap.observe(time.monotonic() - self._lost_at)
+        self.give_place()
+        return True
+
+    def _is_through(self, ledger: Ledger) -> bool:
+        slack = FRAME if self._processed else 0
+        return ledger.stream_processed >= self._processed - slack
