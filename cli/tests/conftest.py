@@ -1,17 +1,25 @@
-"""What the tests of the command share: a layout without a machine behind it, free ports, the repository's examples."""
+"""What the tests of the command share: a layout without a machine behind it, a gateway without a model, free ports."""
 
+import contextlib
+import json
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from stack_model.api import load_stack
 from stack_model.local import local_ports
 from streaming_asr.triton.launch import TritonFiles
+from streaming_gateway.app import run_gateway
+from streaming_gateway.settings import GatewaySettings
+from streamingstack_bench.scripted import Script, serve_scripted
 from streamingstack_cli.layout import Layout, State
 from streamingstack_cli.processes import LOOPBACK
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
+SAID = "Hello there, this is a test. | | Done."
+MODELS = json.dumps([{"speech_model": "universal-streaming-english", "route": "en-default"}])
 
 
 def layout_of(stack_file: Path, state: Path, offset: int = 0) -> Layout:
@@ -40,3 +48,20 @@ def free_port() -> int:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@contextlib.asynccontextmanager
+async def gateway(keys: Path | None = None) -> AsyncIterator[str]:
+    """The URL of a gateway whose recogniser hears SAID."""
+    async with serve_scripted(Script.of(SAID)) as recogniser:
+        settings = GatewaySettings(
+            host="127.0.0.1",
+            port=0,
+            metrics_port=0,
+            models=MODELS,
+            asr_endpoint=f"127.0.0.1:{recogniser.port}",
+            api_keys_file=keys,
+            drain_seconds=0,
+        )
+        async with run_gateway(settings) as running:
+            yield f"ws://127.0.0.1:{running.port}"

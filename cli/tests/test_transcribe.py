@@ -10,9 +10,6 @@ from pathlib import Path
 
 import pytest
 import websockets.asyncio.server
-from streaming_gateway.app import run_gateway
-from streaming_gateway.settings import GatewaySettings
-from streamingstack_bench.scripted import Script, serve_scripted
 from streamingstack_cli import client
 from streamingstack_cli.api_key import local_key
 from streamingstack_cli.errors import CommandError
@@ -22,28 +19,8 @@ from streamingstack_cli.transcribe import Wanted, key_of_local_stack, parsed_par
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from .conftest import EXAMPLES
+from .conftest import EXAMPLES, gateway
 from .test_recording import wav
-
-SAID = "Hello there, this is a test. | | Done."
-MODELS = json.dumps([{"speech_model": "universal-streaming-english", "route": "en-default"}])
-
-
-@contextlib.asynccontextmanager
-async def gateway(keys: Path | None = None) -> AsyncIterator[str]:
-    """The URL of a gateway whose recogniser hears SAID."""
-    async with serve_scripted(Script.of(SAID)) as recogniser:
-        settings = GatewaySettings(
-            host="127.0.0.1",
-            port=0,
-            metrics_port=0,
-            models=MODELS,
-            asr_endpoint=f"127.0.0.1:{recogniser.port}",
-            api_keys_file=keys,
-            drain_seconds=0,
-        )
-        async with run_gateway(settings) as running:
-            yield f"ws://127.0.0.1:{running.port}"
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from streamingstack_cli.prepare import LocalStack, Wishes, claimed, prepare, read_stack, state_of
 from streamingstack_cli.running import first_of, running
+from streamingstack_cli.welcome import welcome
 
 Work = Callable[[LocalStack], Coroutine[Any, Any, object]]
 
@@ -55,31 +56,7 @@ def up(wishes: Wishes, console: Console) -> None:
     """Keep a stack running and say how to use it; raises CommandError."""
 
     async def stay(local: LocalStack) -> None:
-        console.print(welcome(local), highlight=False, markup=False, soft_wrap=True)
+        welcome(local, console)
         await asyncio.Event().wait()
 
     run_local(wishes, console, stay)
-
-
-def welcome(local: LocalStack) -> str:
-    """URL, key, a snippet to paste and where the logs are."""
-    model = local.stack.spec.gateway.default_speech_model or local.stack.spec.models[0].speech_models[0]
-    return f"""
-Ready
-  URL      {local.url}
-  API key  {local.api_key}
-  logs     {local.layout.state.logs}
-
-  streamingstack transcribe FILE.wav --url {local.url} --api-key {local.api_key}
-
-  # pip install assemblyai
-  import assemblyai.streaming.v3 as aai
-
-  client = aai.StreamingClient(aai.StreamingClientOptions(api_key="{local.api_key}", api_host="{local.url}"))
-  client.on(aai.StreamingEvents.Turn, lambda _, turn: print(turn.transcript))
-  client.connect(aai.StreamingParameters(sample_rate=16000, speech_model="{model}"))
-  client.stream(aai.MicrophoneStream(sample_rate=16000))  # or any iterable of PCM chunks
-  client.disconnect(terminate=True)
-
-Ctrl-C stops everything.
-"""
