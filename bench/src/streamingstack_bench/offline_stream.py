@@ -211,6 +211,7 @@ def measure(
     prompt: str = "",
     keyterms: Annotated[str, typer.Option(help="Comma separated.")] = "",
     only: Annotated[str, typer.Option(help="Clips whose name contains this.")] = "",
+    checkpoints: Annotated[str, typer.Option(help="Silences in ms.")] = "160,400,640,880,1120,1280",
     threads: int = 1,
     show: Annotated[bool, typer.Option(help="Print texts of clips that differ.")] = False,
     out: Annotated[Path | None, typer.Option(help="JSON with the figures.")] = None,
@@ -222,11 +223,14 @@ def measure(
         if clip.reference is not None and (not language or clip.language in language) and only in clip.name
     ]
     engine = KeptEngine(model, hearing / "smart_turn.onnx", cache, allowed.split(","), threads)
-    terms = [term for term in keyterms.split(",") if term]
+    steering: dict[str, Any] = {
+        "replacing": replacing,
+        "prompt": prompt,
+        "keyterms": [term for term in keyterms.split(",") if term],
+        "checkpoints_ms": [int(silence) for silence in checkpoints.split(",")],
+    }
     begin = time.monotonic()
-    streamed = asyncio.run(
-        _stream_all(clips, engine, hearing / "silero_vad.onnx", replacing=replacing, prompt=prompt, keyterms=terms)
-    )
+    streamed = asyncio.run(_stream_all(clips, engine, hearing / "silero_vad.onnx", **steering))
     took = time.monotonic() - begin
     offline = OfflineWhisper(model, cache, word_times=False, threads=threads)
     alone = [offline.hear(clip).text for clip in clips]

@@ -17,7 +17,7 @@ from streaming_asr.windows import LONGEST
 
 GLIMPSE = SAMPLE_RATE * 4 // 10
 GRID = 2 * GLIMPSE  # a word is final after two of them: 1.2 s after it was spoken on the mean
-ENDING_WORDS = 32
+ENDING_WORDS = 48
 MOST_SHIFTED = 4
 
 
@@ -30,17 +30,17 @@ class Limits:
     roomy: int = 9 * SAMPLE_RATE
     # Heard words kept before the open ones: without them the model stumbles over a start in mid-sentence.
     context: int = 3 * SAMPLE_RATE
-    pause: int = SAMPLE_RATE * 2 // 10
+    pause: int = SAMPLE_RATE * 25 // 100
     # A window that begins at a word takes this much of the pause before it.
     lead: int = SAMPLE_RATE * 2 // 10
     # Words that are heard again may have moved by this much, two and more of them by twice as much.
     shift: int = SAMPLE_RATE * 8 // 10
     # Heard before the segment: words of the last one in this much audio are decoded again, as context only.
-    before: int = 6 * SAMPLE_RATE
-    # A word's start is this uncertain, so at the seam of two segments its middle decides.
+    before: int = 8 * SAMPLE_RATE
+    # How far a word must lie beyond the seam of two segments to be surely on one side.
     seam: int = SAMPLE_RATE * 15 // 100
     # A word that ends this near to the window's end may be cut; its neighbour too.
-    edge: int = SAMPLE_RATE // 5
+    edge: int = SAMPLE_RATE * 8 // 10
 
 
 DEFAULT_LIMITS = Limits()
@@ -73,10 +73,7 @@ class SegmentWords:
         self._floor = floor
         self._before = list(before)
         self._start = max(start, floor)
-        near = self._boundary(self._before, start - limits.before, start)
-        if near is None:
-            near = self._boundary(self._before, start - limits.before, start, any_gap=True)
-        if near is not None:
+        if (near := self._context_start(start)) is not None:
             self._start = near
         self._open: list[HeardWord] = []
 
@@ -123,7 +120,17 @@ class SegmentWords:
 
     def ending(self, closing: Sequence[HeardWord]) -> list[HeardWord]:
         """The last words of the segment, now that it is closed with `closing`: `before` of the next."""
-        return [*self.final, *closing][-ENDING_WORDS:] if self._replacing else self.final[-ENDING_WORDS:]
+        words = closing if self._replacing else self.final
+        return [*self._before, *words][-ENDING_WORDS:]
+
+    def _context_start(self, start: int) -> int | None:
+        """Where context for a segment that starts at `start` begins: the earliest pause that is not too far back."""
+        pauses = [
+            max(earlier.end if earlier else 0, word.start - self._limits.lead)
+            for earlier, word in zip([None, *self._before], self._before, strict=False)
+            if earlier is None or word.start - earlier.end >= self._limits.pause
+        ]
+        return next((begin for begin in pauses if start - self._limits.before <= begin < start), None)
 
     def _fresh(self, hypothesis: Hypothesis, at: int) -> list[HeardWord]:
         """The hypothesis' words of this segment that are not final yet."""
@@ -134,9 +141,17 @@ class SegmentWords:
         return [replace(word, start=max(word.start, self._floor)) for word in fresh if self._is_ours(word)]
 
     def _is_ours(self, word: HeardWord) -> bool:
+        """Whether the word belongs to this segment: it starts in it, or it seems to start before only.
+
+        The model lets the first word after a pause begin early, up to where the last word ended. Where the last
+        segment was closed in mid-speech, a word across the seam is that segment's.
+        """
         if word.start >= self._floor:
             return True
-        return bool(self._before) and word.start >= self._floor - self._limits.seam and word.end > self._floor
+        if not self._before:
+            return word.start + word.end > 2 * self._floor
+        paused = self._before[-1].end < self._floor - self._limits.seam
+        return paused and word.end > self._floor + self._limits.seam
 
     def _agreed(self, fresh: Sequence[HeardWord], at: int) -> list[HeardWord]:
         count = 0

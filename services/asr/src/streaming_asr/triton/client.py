@@ -97,6 +97,7 @@ class TritonEngine:
             "languages": list(window.language_codes or self._languages),
             "prompt": window.prompt,
             "keyterms": list(window.keyterms),
+            "tentative": priority == GLIMPSE,
         }
         inputs = [
             _input("PCM", "INT16", padded(window.pcm)),

@@ -1,8 +1,8 @@
 """Whisper inside Triton's Python backend: groups one Triton batch, runs the groups on idle workers, answers each.
 
 Environment: WHISPER_MODEL_DIR (a CTranslate2 folder), WHISPER_COMPUTE_TYPE (default int8, float16 on a GPU),
-WHISPER_WORKERS (default: the processors, at most 2), WHISPER_LANGUAGES (ISO 639-1, comma separated: what a
-multilingual model may detect).
+WHISPER_WORKERS (default: the processors, at most 2), WHISPER_BEAM (default 5; 1 is greedy), WHISPER_LANGUAGES
+(ISO 639-1, comma separated: what a multilingual model may detect).
 """
 
 import json
@@ -30,16 +30,21 @@ def settings_from(environment: "os._Environ[str] | dict[str, str]", device: str)
     folder = Path(environment.get("WHISPER_MODEL_DIR", ""))
     if not (folder / "model.bin").is_file():
         raise ValueError(f"WHISPER_MODEL_DIR={folder} holds no model.bin; set it to a CTranslate2 Whisper folder")
-    workers = environment.get("WHISPER_WORKERS") or str(min(2, os.cpu_count() or 1))
-    if not workers.isdigit() or int(workers) < 1:
-        raise ValueError(f"WHISPER_WORKERS={workers}: must be a whole number from 1")
     return Settings(
         folder=folder,
         device=device,
         compute_type=environment.get("WHISPER_COMPUTE_TYPE") or ("int8" if device == "cpu" else "float16"),
-        workers=int(workers),
+        workers=_count(environment, "WHISPER_WORKERS", min(2, os.cpu_count() or 1)),
+        beam=_count(environment, "WHISPER_BEAM", 5),
         languages=tuple(filter(None, environment.get("WHISPER_LANGUAGES", "").replace(" ", "").split(","))),
     )
+
+
+def _count(environment: "os._Environ[str] | dict[str, str]", name: str, default: int) -> int:
+    value = environment.get(name) or str(default)
+    if not value.isdigit() or int(value) < 1:
+        raise ValueError(f"{name}={value}: must be a whole number from 1")
+    return int(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class WhisperServing:
                 asked.append(_Asked(_read(request), sender))
             except ValueError as wrong:
                 refuse(sender, str(wrong))
-        groups = together(asked, lambda one: (len(one.request.pcm), self._model.context_length(one.request)))
+        groups = together(asked, lambda one: self._model.shape(one.request))
         for group in split_evenly(groups, self._workers, MOST_TOGETHER):
             self._idle.acquire()
             self._pool.submit(self._answer, group)
@@ -110,6 +115,7 @@ def _read(request: Any) -> Request:
         languages=tuple(steering.get("languages", ())),
         prompt=steering.get("prompt", ""),
         keyterms=tuple(steering.get("keyterms", ())),
+        tentative=bool(steering.get("tentative", False)),
     )
 
 

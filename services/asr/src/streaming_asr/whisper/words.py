@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from streaming_asr.engine import Pcm
 from streaming_asr.whisper.guards import words_kept
 
 FRAME = 320  # samples of one encoder frame: 20 ms
@@ -16,6 +18,8 @@ PREPENDED = "\"'“¿([{-¡«"
 APPENDED = "\"'.。,，!！?？:：”)]}、»…"
 # A word is held for this many times the median word at most, where a pause follows it or comes before it.
 LONGEST_MEDIAN = 0.7 * 16_000
+LONG_WORD = 8_000  # samples: longer ones are looked at for pauses
+QUIET_FACTOR, SOFT_FACTOR = 4.0, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +37,9 @@ def timed_words(
     token_counts: Sequence[int],
     path: Sequence[tuple[int, int]],
     probabilities: Sequence[float],
-    samples: int,
+    pcm: Pcm,
 ) -> list[TimedWord]:
-    """Words with times, never beyond `samples`.
+    """Words with times, inside `pcm`, the heard audio.
 
     `texts` and `token_counts` are the words as the tokenizer splits them, without the end token; `path` is the
     alignment of all their tokens and the end token; `probabilities` are those of the tokens.
@@ -43,6 +47,7 @@ def timed_words(
     reached: dict[int, int] = {}
     for token, frame in path:
         reached.setdefault(token, frame)
+    samples = len(pcm)
     words = []
     first = 0
     for text, count in zip(texts, token_counts, strict=True):
@@ -53,7 +58,7 @@ def timed_words(
         first = after
     joined = _joined(words)
     kept = words_kept([word.text for word in joined], [(word.start, word.end) for word in joined])
-    return _shortened(_with_length(joined[:kept]))
+    return _shortened(_with_length(_where_sound_is(joined[:kept], sounding(pcm))))
 
 
 def _joined(words: Sequence[TimedWord]) -> list[TimedWord]:
@@ -77,6 +82,38 @@ def _joined(words: Sequence[TimedWord]) -> list[TimedWord]:
             joined.append(replace(word, text=opening + bare))
             opening = ""
     return joined
+
+
+def sounding(pcm: Pcm) -> NDArray[np.bool_]:
+    """Which 20 ms frames of `pcm` are far louder than the quietest and not far softer than the loudest."""
+    frames = pcm[: len(pcm) // FRAME * FRAME].reshape(-1, FRAME).astype(np.float32)
+    if not len(frames):
+        return np.zeros(0, np.bool_)
+    level = np.sqrt(np.mean(frames**2, axis=1))
+    quiet, loud = np.percentile(level, [10, 95])
+    heard: NDArray[np.bool_] = level >= max(min(QUIET_FACTOR * quiet, loud / 2), loud * SOFT_FACTOR)
+    return heard
+
+
+def _where_sound_is(words: Sequence[TimedWord], sound: NDArray[np.bool_]) -> list[TimedWord]:
+    """Takes pauses from long words: the alignment spreads a word over the silence before it or behind it."""
+    placed: list[TimedWord] = []
+    after = len(sound) * FRAME
+    for word in reversed(words):
+        placed.append(_without_pause(word, sound, after) if word.end - word.start > LONG_WORD else word)
+        after = placed[-1].start
+    return placed[::-1]
+
+
+def _without_pause(word: TimedWord, sound: NDArray[np.bool_], after: int) -> TimedWord:
+    """The word where its sound is; without any, right before the next one, which starts at `after`."""
+    first = word.start // FRAME
+    frames = np.flatnonzero(sound[first : -(-word.end // FRAME)])
+    if len(frames):
+        start, end = (first + int(frames[0])) * FRAME, (first + int(frames[-1]) + 1) * FRAME
+        return replace(word, start=max(word.start, start), end=min(word.end, end))
+    start = max(word.start, after - LONG_WORD // 2)
+    return replace(word, start=start, end=max(start, min(after, start + LONG_WORD // 2)))
 
 
 def _with_length(words: Sequence[TimedWord]) -> list[TimedWord]:
