@@ -88,3 +88,25 @@ async def test_audio_that_breaks_every_recogniser_ends_its_session_instead_of_go
         breaking.cancel()
         assert failovers(registry, "broken") <= 8
         await caller.link.close()
+
+
+async def test_a_failure_of_the_link_itself_is_logged_without_its_text(
+    spoken: Script, recognizers: Any, call: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("aubergine")
+
+    monkeypatch.setattr("streaming_gateway.link.link.receive", fail)
+    async with (
+        serve_scripted(spoken) as server,
+        recognizers(f"127.0.0.1:{server.port}") as (several, _),
+    ):
+        caller = await call(several)
+        caller.give(2_000)
+        with pytest.raises(LinkLostError, match="RuntimeError"):
+            await asyncio.wait_for(caller.listening, 20)
+        await caller.link.close()
+    logged = "".join(capfd.readouterr())
+    assert "the link failed" in logged
+    assert "test_link_losses.py:" in logged, "where it happened"
+    assert "aubergine" not in logged

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from service_kit.faults import place_of
 from service_kit.logs import get_logger
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -134,7 +135,7 @@ class Session:
             self._end(closing(cancelled("recogniser_lost")))
         except Exception as failure:  # noqa: BLE001
             # Its text may quote what was said; its type and place do not.
-            place = _place(failure)
+            place = place_of(failure)
             _log.error("session failed", session_id=self.session_id, kind=type(failure).__name__, place=place)
             self._end(closing(cancelled("internal")))
 
@@ -275,10 +276,3 @@ async def _stop(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _place(failure: BaseException) -> str:
-    trace = failure.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace else "unknown"

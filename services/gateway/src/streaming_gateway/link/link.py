@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from asr_contract.clock import SAMPLE_RATE
+from service_kit.faults import place_of
 from service_kit.logs import get_logger
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 
@@ -107,8 +108,10 @@ class RecognizerLink:
                 stream = await self._resume(stream, loss)
         except LinkLostError as lost:
             self._fail(lost)
-        except Exception as error:
-            log.exception("the link failed", session=self._ledger.request.session_id)
+        except Exception as error:  # noqa: BLE001
+            # Its text may quote what was said; its type and place do not.
+            session, kind = self._ledger.request.session_id, type(error).__name__
+            log.error("the link failed", session=session, kind=kind, place=place_of(error))
             self._fail(LinkLostError(f"the gateway's link failed: {type(error).__name__}"), error)
 
     def _free(self, _task: asyncio.Task[None]) -> None:
