@@ -45,6 +45,8 @@ async def refusal(url: str, **query: Any) -> tuple[int, str, list[str]]:
         ({"encoding": "flac"}, 3006, "not a valid Encoding"),
         ({"prompt": "x"}, 3006, "Invalid 'prompt'"),
         ({"keyterms_prompt": "abc"}, 3006, "Invalid JSON array"),
+        ({"keyterms_prompt": '["fine", "\\ud800"]'}, 3006, "Invalid 'keyterms_prompt.1': Value error, Invalid Unicode"),
+        ({"redact_pii_policies": '["\\udfff"]'}, 3006, "Invalid 'redact_pii_policies.0'"),
         ({"key": None, "sample_rate": 7000}, 1008, "Missing"),
     ],
 )
@@ -52,6 +54,28 @@ async def test_a_client_is_refused_before_begin(plain_stack: Any, query: dict[st
     got, said, kinds = await refusal(plain_stack.url + "/v3/ws", **query)
     assert (got, kinds) == (code, ["Error"])
     assert text in said
+
+
+@pytest.mark.parametrize("place", ["gateway.resolve", "link.opener.RecognizerStream", "gateway.Session"])
+async def test_what_nobody_foresaw_before_begin_is_refused_3005_logged_without_its_text_and_leaves_nothing(
+    plain_stack: Any, place: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise KeyError("fnordlings")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"streaming_gateway.{place}", fail)
+        code, said, kinds = await refusal(plain_stack.url, keyterms_prompt='["fnordlings"]')
+    assert (code, said, kinds) == (3005, "Session Cancelled: An error occurred", ["Error"])
+    async with httpx2.AsyncClient() as http:
+        assert 'sessions_refused_total{reason="internal"} 1.0' in (await http.get(plain_stack.metrics)).text
+    logged = "".join(capfd.readouterr())
+    assert "session could not begin" in logged
+    assert "KeyError" in logged
+    assert "fnordlings" not in logged
+    await plain_stack.is_empty()
+    async with wire_client(plain_stack.url) as client:
+        assert await client.terminate() == (1000, "Session Ended")
 
 
 async def test_a_token_in_the_query_is_a_credential(plain_stack: Any) -> None:
@@ -89,6 +113,10 @@ async def test_with_a_key_file_only_its_keys_open_and_it_is_read_again(stack: An
         ("{}", "Invalid Message: {}"),
         ("5", "Invalid Message: 5"),
         ('{"type":7}', "Invalid Message"),
+        (r'{"type":"\ud800"}', "Invalid Message Type: ?"),
+        (r'{"type":"UpdateConfiguration","keyterms_prompt":["\ud800"]}', "Invalid 'keyterms_prompt.0'"),
+        (r'{"type":"UpdateConfiguration","prompt":"\udc00"}', "Invalid 'prompt'"),
+        (r'{"type":"UpdateConfiguration","agent_context":"\udc00"}', "Invalid 'agent_context'"),
         ('{"terminate_session":true}', "Invalid Message"),
         ("[" * 100_000, "Invalid JSON"),
         ("1" * 5000, "Invalid JSON"),

@@ -8,6 +8,7 @@ from time import monotonic
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
+from service_kit.faults import place_of
 from service_kit.logs import get_logger
 from websockets.asyncio.server import ServerConnection
 
@@ -86,10 +87,14 @@ class Gateway:
                 session_id = str(uuid4())
                 link = await self._link(session_id, config)
                 self._metrics.begin.observe(monotonic() - since)
-                how = await self._run(session_id, tenant, config, connection, link)
+                try:
+                    how = await self._run(session_id, tenant, config, connection, link)
+                finally:
+                    await link.close()
             # The slot is free before the client learns of the end and comes back.
             await close(connection, how)
-        except Problem as problem:
+        except Exception as failure:  # noqa: BLE001
+            problem = _as_problem(failure)
             self._refused(problem.kind)
             await refuse(connection, problem)
 
@@ -176,3 +181,11 @@ class Gateway:
     def _refused(self, reason: str) -> None:
         self._metrics.refused.labels(reason).inc()
         _log.info("session refused", reason=reason)
+
+
+def _as_problem(failure: Exception) -> Problem:
+    """What the client is told. Of what nobody foresaw, the log has type and place: its text may quote the client."""
+    if isinstance(failure, Problem):
+        return failure
+    _log.error("session could not begin", kind=type(failure).__name__, place=place_of(failure))
+    return cancelled("internal")

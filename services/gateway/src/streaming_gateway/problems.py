@@ -14,7 +14,7 @@ class Problem(Exception):
     def __init__(self, code: int, text: str, kind: str) -> None:
         super().__init__(kind)
         self.code = code
-        self.text = text
+        self.text = text.encode("utf-8", "replace").decode()  # a quote may hold half a surrogate pair
         self.kind = kind
 
 

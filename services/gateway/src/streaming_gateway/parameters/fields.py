@@ -45,6 +45,15 @@ def _comma_list(value: Any) -> Any:
     return _json_array(value)
 
 
+def _encodable(text: str) -> str:
+    """Half of a surrogate pair, which JSON can spell and UTF-8 cannot, would break what carries it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("Invalid Unicode: a surrogate without its other half") from None
+    return text
+
+
 def _keyterms(terms: list[str]) -> list[str]:
     if len(terms) > _MOST_KEYTERMS:
         raise ValueError("Max 100 items")
@@ -88,14 +97,15 @@ def _no_redaction(wanted: bool) -> bool:
     return wanted
 
 
+Text = Annotated[str, AfterValidator(_encodable)]
 Silence = Annotated[int, Field(ge=0)]
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Keyterms = Annotated[list[str], AfterValidator(_keyterms), BeforeValidator(_json_array)]
+Keyterms = Annotated[list[Text], AfterValidator(_keyterms), BeforeValidator(_json_array)]
 Languages = Annotated[list[Language], AfterValidator(_languages), BeforeValidator(_json_array)]
-Names = Annotated[list[str], BeforeValidator(_comma_list)]
+Names = Annotated[list[Text], BeforeValidator(_comma_list)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
-Prompt = Annotated[str, _at_most("prompt")]
-AgentContext = Annotated[str, _at_most("agent_context")]
+Prompt = Annotated[Text, _at_most("prompt")]
+AgentContext = Annotated[Text, _at_most("agent_context")]
 SampleRate = Annotated[int, AfterValidator(_rate)]
 Encoding = Annotated[str, AfterValidator(_encoding)]
 Redaction = Annotated[bool, AfterValidator(_no_redaction)]
