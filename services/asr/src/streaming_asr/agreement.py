@@ -27,7 +27,7 @@ class Limits:
 
     longest: int = LONGEST
     # Beyond this the window is moved on at the next pause; beyond `longest` at any boundary between words.
-    roomy: int = 9 * SAMPLE_RATE
+    roomy: int = 12 * SAMPLE_RATE
     # Heard words kept before the open ones: without them the model stumbles over a start in mid-sentence.
     context: int = 3 * SAMPLE_RATE
     pause: int = SAMPLE_RATE * 25 // 100
@@ -39,8 +39,8 @@ class Limits:
     before: int = 8 * SAMPLE_RATE
     # How far a word must lie beyond the seam of two segments to be surely on one side.
     seam: int = SAMPLE_RATE * 15 // 100
-    # A word that ends this near to the window's end may be cut; its neighbour too.
-    edge: int = SAMPLE_RATE * 8 // 10
+    # A word this near to the end of the window lacks what comes behind it: it waits for another decode.
+    edge: int = SAMPLE_RATE
 
 
 DEFAULT_LIMITS = Limits()
