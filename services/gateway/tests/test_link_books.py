@@ -7,7 +7,7 @@ from streaming_gateway.link.api import Hearing, LinkRequest
 from streaming_gateway.link.audio import ByteBudget, HeldAudio
 from streaming_gateway.link.intake import Heard, receive
 from streaming_gateway.link.ledger import Ledger
-from streaming_gateway.link.orders import Orders
+from streaming_gateway.link.orders import MOST_ORDERS, Orders
 from streaming_gateway.link.pacing import Pacer
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 
@@ -201,6 +201,70 @@ def test_updates_before_a_replay_are_in_its_open_and_later_ones_are_sent_again()
     orders.forget(250)
     assert orders.in_force(0)[1] == Hearing(0.5, (320,), keyterms=("gamma",))
     assert orders.after(0, ()) is None
+
+
+def test_a_finalize_at_the_place_of_one_without_an_answer_is_that_one() -> None:
+    orders = Orders(HEARING)
+    assert [orders.finalize(100), orders.finalize(100)] == [1, 1]
+    orders.update(100, {"vad_threshold": 0.5})
+    assert orders.finalize(100) == 1
+    assert orders.finalize(200) == 2
+    assert orders.answered(1)
+    assert orders.answered(2)
+    assert orders.finalize(200) == 3, "the one there was answered: another could end what came of it"
+
+
+def test_updates_in_a_row_at_one_position_are_one_that_holds_for_streams_that_had_the_first() -> None:
+    orders = Orders(HEARING)
+    orders.update(100, {"vad_threshold": 0.5, "keyterms": ("alpha",)})
+    first = orders.after(0, ())
+    folded, _ = orders.in_force(100)
+    assert first is not None
+    orders.update(100, {"vad_threshold": 0.6})
+    for sent, already in ((first.number, frozenset()), (0, folded)):
+        merged = orders.after(sent, already)
+        assert merged is not None
+        assert round(merged.request.update.vad_threshold, 3) == 0.6
+        assert list(merged.request.update.keyterms.terms) == ["alpha"]
+        assert orders.after(merged.number, already) is None
+    assert orders.in_force(100)[1] == Hearing(0.6, (160, 640), keyterms=("alpha",))
+
+
+def test_an_update_before_a_finalize_stays_before_it() -> None:
+    orders = Orders(HEARING)
+    orders.update(100, {"vad_threshold": 0.5})
+    orders.finalize(100)
+    orders.update(100, {"vad_threshold": 0.6})
+    sent, order = [], orders.after(0, ())
+    while order is not None:
+        sent.append(order.request.WhichOneof("message"))
+        order = orders.after(order.number, ())
+    assert sent == ["update", "finalize", "update"]
+
+
+def test_updates_at_one_position_become_one_when_the_finalize_between_them_is_answered() -> None:
+    orders = Orders(HEARING)
+    for number in range(2 * MOST_ORDERS):
+        orders.update(100, {"vad_threshold": number / 2 / MOST_ORDERS})
+        assert orders.answered(orders.finalize(100))
+    assert not orders.full
+    assert orders.in_force(100)[1] == Hearing(1 - 1 / 2 / MOST_ORDERS, (160, 640))
+
+
+def test_what_one_session_orders_is_bounded_in_number_and_in_bytes() -> None:
+    many, large = Orders(HEARING), Orders(HEARING)
+    for at in range(MOST_ORDERS):
+        assert not many.full
+        many.finalize(at)
+    assert many.full
+    for at in range(60):
+        large.update(at, {"keyterms": tuple("\u00e9" * 50 for _ in range(100)), "prompt": "\u00e9" * 1750})
+    assert not large.full
+    for at in range(60, 100):
+        large.update(at, {"keyterms": tuple("\u00e9" * 50 for _ in range(100)), "prompt": "\u00e9" * 1750})
+    assert large.full
+    large.forget(50)
+    assert not large.full
 
 
 def test_audio_stops_at_an_order_and_at_the_credit() -> None:

@@ -127,6 +127,36 @@ async def speak(connection: Any) -> None:
         await connection.send(bytes(16_000))
 
 
+async def test_orders_without_end_at_one_place_are_one(plain_stack: Any) -> None:
+    async with wire_client(plain_stack.url) as client:
+        await client.audio(900)
+        for number in range(1500):
+            await client.say("ForceEndpoint")
+            await client.say("UpdateConfiguration", min_turn_silence=200 + number % 7)
+        await client.audio(5100)
+        assert await client.terminate() == (1000, "Session Ended")
+    assert " ".join(client.finals) == "hello there this is a test done"
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("ForceEndpoint", {}),
+        ("UpdateConfiguration", {"min_turn_silence": [200, 300]}),
+        ("UpdateConfiguration", {"end_of_turn_confidence_threshold": [0.2, 0.3]}),
+    ],
+)
+async def test_orders_without_end_that_nobody_hears_end_the_session_3006(
+    stack: Any, kind: str, fields: dict[str, list[Any]]
+) -> None:
+    async with stack(asr_endpoint="127.0.0.1:9") as running, wire_client(running.url) as client:
+        for number in range(501):
+            await client.raw(bytes(1600))
+            await client.say(kind, **{name: values[number % 2] for name, values in fields.items()})
+        assert (await client.rest())[0] == 3006
+        assert "at most 500 of ForceEndpoint and UpdateConfiguration may wait" in client.messages[-1]["error"]
+
+
 async def test_two_thousand_connections_opened_and_dropped_leave_nothing(plain_stack: Any) -> None:
     port = plain_stack.running.port
     async with wire_client(plain_stack.url) as kept:

@@ -228,3 +228,14 @@ def test_plain_text_is_lower_case_without_punctuation_but_keeps_words_and_number
     text: str, expected: str
 ) -> None:
     assert plain(text) == expected
+
+
+def test_changes_of_the_configuration_are_forgotten_with_their_audio_also_in_silence() -> None:
+    machine = UniversalTurns(config())
+    for at_ms in (1000, 2000, 2000, 90_000):
+        machine.update(at_ms * MS, config(min_turn_silence=at_ms))
+    assert machine.changes_waiting == 3, "two at one position are one"
+    machine.event(pb.RecognizeResponse(progress=pb.Progress(processed_through_sample=61_500 * MS)))
+    assert machine.changes_waiting == 2, "something may still be told about the last minute"
+    machine.event(pb.RecognizeResponse(progress=pb.Progress(processed_through_sample=151_000 * MS)))
+    assert machine.changes_waiting == 0

@@ -52,6 +52,12 @@ def invalid_parameter(name: str, reason: str) -> Problem:
     return invalid_input(f"Invalid '{name}': {reason}", "invalid_parameter")
 
 
+def too_many_orders(most: int) -> Problem:
+    """More of them than are kept until their audio is heard."""
+    text = f"Too many messages: at most {most} of ForceEndpoint and UpdateConfiguration may wait for their audio"
+    return invalid_input(f"{text}; send fewer, or less in each", "too_many_orders")
+
+
 def inactive(seconds: float) -> Problem:
     """Nothing came for as long as the client said."""
     return invalid_input(

@@ -17,7 +17,7 @@ from streaming_gateway.audio import RECOGNISER_RATE, AudioIntake
 from streaming_gateway.client_messages import ClientMessage, Command, UpdateConfiguration, read_client_message
 from streaming_gateway.goodbye import GOODBYE_SECONDS
 from streaming_gateway.heartbeat import Heartbeats
-from streaming_gateway.link import LinkLostError, RecognizerLink
+from streaming_gateway.link import MOST_ORDERS, LinkLostError, RecognizerLink
 from streaming_gateway.outbox import Outbox
 from streaming_gateway.parameters import SessionConfig, Tunable
 from streaming_gateway.problems import (
@@ -30,6 +30,7 @@ from streaming_gateway.problems import (
     closing,
     expired,
     inactive,
+    too_many_orders,
     too_much_backlog,
 )
 from streaming_gateway.report import SessionReport
@@ -170,14 +171,22 @@ class Session:
                 self._give(self._intake.finish())
                 self._close_after_the_open_turn(SESSION_ENDED, None)
             case Command.FORCE_ENDPOINT:
+                self._check_orders()
                 self._link.finalize()
             case UpdateConfiguration(change):
+                self._check_orders()
                 self._update(change)
 
+    def _check_orders(self) -> None:
+        """Raises Problem 3006 beyond what a session may have waiting."""
+        if self._link.orders_full or self._machine.changes_waiting >= MOST_ORDERS:
+            raise too_many_orders(MOST_ORDERS)
+
     def _update(self, change: Tunable) -> None:
-        old, self._config = self._config.hearing, self._config.updated(change)
-        new = self._config.hearing
-        self._machine.update(self._link.received_samples, self._config.turns)
+        before, self._config = self._config, self._config.updated(change)
+        old, new = before.hearing, self._config.hearing
+        if self._config.turns != before.turns:
+            self._machine.update(self._link.received_samples, self._config.turns)
         changes = {name: getattr(new, name) for name in _HEARING if getattr(new, name) != getattr(old, name)}
         if changes:
             self._link.update(**changes)

@@ -2,10 +2,12 @@
 
 from streaming_gateway.link.api import Hearing, LinkLostError, LinkRequest, NoCapacityError, UnknownModelError
 from streaming_gateway.link.link import RecognizerLink
+from streaming_gateway.link.orders import MOST_ORDERS
 from streaming_gateway.link.recognizers import Recognizers
 from streaming_gateway.link.settings import LinkSettings
 
 __all__ = [
+    "MOST_ORDERS",
     "Hearing",
     "LinkLostError",
     "LinkRequest",

@@ -57,6 +57,11 @@ class RecognizerLink:
         """Everything before this position was heard; the backlog is what lies between."""
         return self._ledger.processed
 
+    @property
+    def orders_full(self) -> bool:
+        """Whether more Finalizes and updates wait, or are kept for a replay, than a session may have."""
+        return self._ledger.orders.full
+
     def send_audio(self, pcm: bytes) -> None:
         """Queue mono s16le audio at 16 kHz; never blocks. Raises ValueError when `pcm` holds half a sample."""
         if pcm and not self._task.done():

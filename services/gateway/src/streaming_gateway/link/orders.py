@@ -10,6 +10,9 @@ from streamingstack.asr.v1 import recognizer_pb2 as pb
 from streaming_gateway.link.api import Hearing
 
 _FIELDS = frozenset(field.name for field in fields(Hearing))
+# What one session may have waiting for its audio, or for an answer, or kept for a replay.
+MOST_ORDERS = 500
+_MOST_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +35,50 @@ class Orders:
         self._count = 0
         self._finalizes = 0
 
+    @property
+    def full(self) -> bool:
+        """Whether the session has ordered more than is kept for it."""
+        if len(self._orders) >= MOST_ORDERS:
+            return True
+        return sum(order.request.ByteSize() for order in self._orders) >= _MOST_BYTES
+
     def finalize(self, at: int) -> int:
-        """Close the open segment at position `at`; returns the Finalize's id."""
+        """Close the open segment at position `at`; returns the Finalize's id.
+
+        One that waits for its answer at the same position does that already: nothing lies between them.
+        """
+        last = next((order for order in reversed(self._orders) if order.finalize_id), None)
+        if last is not None and last.at == at:
+            return last.finalize_id
         self._finalizes += 1
+        self._count += 1
         request = pb.RecognizeRequest(finalize=pb.Finalize(id=self._finalizes, at_sample=at))
-        self._add(at, request, finalize_id=self._finalizes)
+        self._orders.append(Order(self._count, at, request, finalize_id=self._finalizes))
         return self._finalizes
 
     def update(self, at: int, changes: Mapping[str, Any]) -> None:
-        """Change fields of Hearing from position `at` on. Raises TypeError naming a field that does not exist."""
+        """Change fields of Hearing from position `at` on. Raises TypeError naming a field that does not exist.
+
+        Updates in a row at one position become one, which is sent anew where the first was sent already: that changes
+        nothing for the recogniser.
+        """
         unknown = sorted(set(changes) - _FIELDS)
         if unknown:
             raise TypeError(f"update: {', '.join(unknown)} cannot be changed; known are {', '.join(sorted(_FIELDS))}")
-        if changes:
-            self._add(at, pb.RecognizeRequest(update=_update(at, changes)), changes=dict(changes))
+        if not changes:
+            return
+        self._count += 1
+        self._orders.append(_changing(self._count, at, changes))
+        self._join(len(self._orders) - 1)
 
     def answered(self, finalize_id: int) -> bool:
         """Forget an answered Finalize; False when it was answered before."""
-        left = [order for order in self._orders if order.finalize_id != finalize_id]
-        found = len(left) < len(self._orders)
-        self._orders = left
-        return found
+        index = next((i for i, order in enumerate(self._orders) if order.finalize_id == finalize_id), None)
+        if index is None:
+            return False
+        del self._orders[index]
+        self._join(index)
+        return True
 
     def first_finalize_at(self) -> int | None:
         """Position of the first Finalize without an answer."""
@@ -80,9 +106,16 @@ class Orders:
         first = bisect_right(self._orders, number, key=lambda order: order.number)
         return (self._orders[i] for i in range(first, len(self._orders)))
 
-    def _add(self, at: int, request: pb.RecognizeRequest, **more: Any) -> None:
-        self._count += 1
-        self._orders.append(Order(self._count, at, request, **more))
+    def _join(self, index: int) -> None:
+        """Make one of the orders at `index` and before it where both are updates of one position."""
+        pair = self._orders[max(0, index - 1) : index + 1]
+        if len(pair) == 2 and pair[0].at == pair[1].at and all(order.changes is not None for order in pair):
+            changes = {**(pair[0].changes or {}), **(pair[1].changes or {})}
+            self._orders[index - 1 : index + 1] = [_changing(pair[1].number, pair[1].at, changes)]
+
+
+def _changing(number: int, at: int, changes: Mapping[str, Any]) -> Order:
+    return Order(number, at, pb.RecognizeRequest(update=_update(at, changes)), changes=dict(changes))
 
 
 def _update(at: int, changes: Mapping[str, Any]) -> pb.Update:

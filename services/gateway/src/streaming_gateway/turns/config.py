@@ -28,8 +28,15 @@ class Timeline:
         self._current = config
         self._pending: deque[tuple[int, TurnConfig]] = deque()
 
+    @property
+    def waiting(self) -> int:
+        """Changes that are not in force yet."""
+        return len(self._pending)
+
     def change(self, at_sample: int, config: TurnConfig) -> None:
         """From `at_sample` on, `config` is in force. Positions never go back."""
+        if self._pending and self._pending[-1][0] == at_sample:
+            self._pending.pop()
         self._pending.append((at_sample, config))
 
     def at(self, sample: int) -> TurnConfig:

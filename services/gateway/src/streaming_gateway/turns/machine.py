@@ -11,6 +11,9 @@ from streaming_gateway.turns.config import Timeline, TurnConfig
 from streaming_gateway.turns.words import SAMPLES_PER_MS, confidence
 from streaming_gateway.wire import WireMessage
 
+# Nothing is told any more about audio that lies this far behind what was heard: a segment is not longer.
+_TOLD_WITHIN = 60_000 * SAMPLES_PER_MS
+
 
 @dataclass(frozen=True)
 class Send:
@@ -44,6 +47,11 @@ class TurnMachine(ABC):
         self._floor_ms = 0
         self._language: tuple[str, float] | None = None
 
+    @property
+    def changes_waiting(self) -> int:
+        """Changes of the configuration whose audio is not heard yet, or only just."""
+        return self._timeline.waiting
+
     def update(self, at_sample: int, config: TurnConfig) -> None:
         """`config` is in force from `at_sample`, the end of the audio received so far."""
         self._timeline.change(at_sample, config)
@@ -62,6 +70,8 @@ class TurnMachine(ABC):
                 return self._checkpoint(response.checkpoint)
             case "finalized":
                 return self._finalized(response.finalized)
+            case "progress":
+                self._timeline.at(response.progress.processed_through_sample - _TOLD_WITHIN)
         return []
 
     def _checkpoint(self, checkpoint: pb.Checkpoint) -> list[Effect]:
