@@ -21,15 +21,12 @@ class Preset:
 _UNIVERSAL = Preset(min_turn_silence=400, max_turn_silence=1280, vad_threshold=0.4)
 _REALTIME_PRO = Preset(min_turn_silence=100, max_turn_silence=1000, vad_threshold=0.3)
 _UNIVERSAL_3 = Preset(min_turn_silence=128, max_turn_silence=1536, vad_threshold=0.3, continuous_partials=True)
-_WITH_SPEAKERS = Preset(min_turn_silence=640, max_turn_silence=768, vad_threshold=0.5)
 
 
-def preset(family: Family, speech_model: str, mode: Mode | None, *, speaker_labels: bool) -> Preset:
+def preset(family: Family, speech_model: str, mode: Mode | None) -> Preset:
     """The settings of `speech_model`, the id that the client asked for."""
     if family == "universal":
         return _UNIVERSAL
     if speech_model.startswith("u3-rt-pro"):
         return _REALTIME_PRO
-    if speaker_labels:
-        return _WITH_SPEAKERS
     return replace(_UNIVERSAL_3, min_turn_silence=800) if mode == "max_accuracy" else _UNIVERSAL_3

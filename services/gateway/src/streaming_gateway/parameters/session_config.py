@@ -39,7 +39,7 @@ class SessionConfig:
     @property
     def preset(self) -> Preset:
         """The preset with the client's own values over it."""
-        base = preset(self.model.family, self.speech_model, self.mode, speaker_labels=self.connect.speaker_labels)
+        base = preset(self.model.family, self.speech_model, self.mode)
         own = {name: getattr(self.said, name) for name in _OF_THE_MODE if getattr(self.said, name) is not None}
         resolved = replace(base, **own)
         if self.universal3:
