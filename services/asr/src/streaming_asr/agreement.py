@@ -18,6 +18,7 @@ from streaming_asr.windows import LONGEST
 GLIMPSE = SAMPLE_RATE * 4 // 10
 GRID = 2 * GLIMPSE  # a word is final after two of them: 1.2 s after it was spoken on the mean
 ENDING_WORDS = 48
+SEEN_WORDS = 96  # more than a window holds
 MOST_SHIFTED = 4
 
 
@@ -178,29 +179,33 @@ class SegmentWords:
     def _move_on(self, at: int) -> list[HeardWord]:
         """Move the window's start where it has become too long for the next grid position; the words it settles."""
         ahead = at + GRID - self._start
-        if ahead <= self._limits.roomy:
-            return []
-        must = ahead > self._limits.longest
-        loose = self._replacing or must
-        words = [*self.final[-64:], *self._open] if loose else self.final[-64:]
-        open_from = self._open[0].start if self._open and not self._replacing else at
-        earliest = at + GRID - self._limits.longest if must else self._start + 1
-        boundary = self._boundary(words, earliest, open_from - self._limits.context, any_gap=must)
-        if boundary is None and must:
-            boundary = self._boundary(words, earliest, at, any_gap=True) or earliest
-        if boundary is None:
-            return []
-        self._start = boundary
-        settled = [word for word in self._open if word.end <= boundary]
+        if ahead > self._limits.longest:
+            return self._forced_on(at)
+        if ahead > self._limits.roomy and not self._replacing:
+            open_from = self._open[0].start if self._open else at
+            pauses = self._gaps(self.final[-SEEN_WORDS:], self._start + 1, open_from - self._limits.context)
+            if pauses and max(pauses)[0] >= self._limits.pause:
+                self._start = max(pauses)[1]
+        return []
+
+    def _forced_on(self, at: int) -> list[HeardWord]:
+        """Move the start although no pause invites to; settle what will have lost its context: it was heard better now.
+
+        What lies within `edge` of the window's end is not settled even so, unless it would leave the window.
+        """
+        earliest = at + GRID - self._limits.longest
+        gaps = self._gaps([*self.final[-SEEN_WORDS:], *self._open], earliest, earliest + self._limits.context)
+        self._start = max(gaps)[1] if gaps else earliest
+        through = min(self._start + self._limits.context, at - self._limits.edge)
+        settled = [word for word in self._open if word.end <= through]
         self._open = self._open[len(settled) :]
         self.final += settled
         return settled
 
-    def _boundary(self, words: Sequence[HeardWord], earliest: int, latest: int, *, any_gap: bool = False) -> int | None:
-        """The longest pause between words within `[earliest, latest]` where a window may begin."""
-        gaps = [
+    def _gaps(self, words: Sequence[HeardWord], earliest: int, latest: int) -> list[tuple[int, int]]:
+        """Gaps between words whose end lies within `[earliest, latest]`: length, and where a window would begin."""
+        gaps = (
             (after.start - before.end, max(before.end, after.start - self._limits.lead))
             for before, after in pairwise(words)
-        ]
-        within = [gap for gap in gaps if earliest <= gap[1] <= latest and (any_gap or gap[0] >= self._limits.pause)]
-        return max(within)[1] if within else None
+        )
+        return [gap for gap in gaps if earliest <= gap[1] <= latest]
