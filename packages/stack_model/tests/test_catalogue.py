@@ -38,8 +38,21 @@ def test_a_family_may_be_set_where_the_name_tells_none() -> None:
         ('[{"speech_model": "house-model", "route": "x"}]', "house-model"),
         ('[{"speech_model": "u3-a", "route": "x"}, {"speech_model": "u3-a", "route": "y"}]', "u3-a appears twice"),
         ('[{"speech_model": "u3-a", "route": "x", "colour": "red"}]', "0.colour"),
+        ('[{"speech_model": "u3-a b", "route": "x"}]', "0.speech_model: .*ASCII characters without spaces"),
+        ('[{"speech_model": "u3-caf\u00e9", "route": "x"}]', "0.speech_model: .*ASCII"),
+        ('[{"speech_model": "u3-a\\n", "route": "x"}]', "0.speech_model: .*ASCII"),
+        ('[{"speech_model": "", "route": "x", "family": "universal"}]', "0.speech_model: .*1 to 128"),
+        (f'[{{"speech_model": "u3-{"a" * 126}", "route": "x"}}]', "0.speech_model: .*1 to 128"),
     ],
 )
 def test_a_wrong_catalogue_is_refused_with_the_field_named(document: str, named: str) -> None:
     with pytest.raises(CatalogueError, match=named):
         parse_models(document)
+
+
+def test_a_stack_with_a_speech_model_that_no_usage_could_name_is_refused(tmp_path: Path) -> None:
+    text = (EXAMPLES / "universal.yaml").read_text()
+    wrong = tmp_path / "stack.yaml"
+    wrong.write_text(text.replace("universal-streaming-english", "universal-streaming-\u00e9nglish"))
+    with pytest.raises(ValueError, match=r"speechModels.*ASCII characters without spaces"):
+        load_stack(wrong)

@@ -11,13 +11,15 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 from service_kit.http import serve_http
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from streaming_gateway.license import LicenseTerms, LicenseView, ProxiedLicense, ProxyStatus
-from streaming_gateway.usage import UsageReporter
+from streaming_gateway.metrics import GatewayMetrics
+from streaming_gateway.usage import UsageReporter, refused_events
 from streaming_gateway.usage_spool import UsageEvent, UsageSpool
 from streamingstack_bench.wire_client import wire_client
 
@@ -34,6 +36,8 @@ class Proxy:
     session_limit: int | None = None
     models: Any = "*"
     away: bool = False
+    most_named: int = 10
+    puzzled: bool = False
     usage: dict[str, dict[str, Any]] = field(default_factory=dict)
     url: str = ""
 
@@ -46,6 +50,12 @@ class Proxy:
 
     async def take(self, request: Request) -> Response:
         events = (await request.json())["events"]
+        wrong = [f"events[{index}].model" for index, event in enumerate(events) if " " in event["model"]]
+        if self.puzzled:
+            return JSONResponse({"detail": "events[0] is not to my taste"}, status_code=422)
+        if wrong and not self.away:  # the whole batch, as the licence proxy does
+            fields = [{"field": field, "problem": "no spaces"} for field in wrong[: self.most_named]]
+            return JSONResponse({"error": "; ".join(wrong), "fields": fields}, status_code=422)
         if not self.away:
             for event in events:
                 known = self.usage.get(event["session_id"], {"sequence": -1})
@@ -203,8 +213,71 @@ async def test_a_full_spool_refuses_new_sessions_until_it_is_delivered(
                 await asyncio.sleep(0.05)
 
 
-def event(session: str, sequence: int, *, ended: bool = False) -> UsageEvent:
-    return UsageEvent(session, sequence, sequence * 100, sequence * 100, "m", "t", NOW.isoformat(), ended)
+def event(session: str, sequence: int, *, ended: bool = False, model: str = "m") -> UsageEvent:
+    return UsageEvent(session, sequence, sequence * 100, sequence * 100, model, "t", NOW.isoformat(), ended)
+
+
+def reporter(spool: UsageSpool, client: httpx2.AsyncClient, registry: CollectorRegistry | None = None) -> UsageReporter:
+    return UsageReporter(spool, client, list, GatewayMetrics(registry or CollectorRegistry()).usage_refused)
+
+
+async def test_usage_that_the_proxy_refuses_is_set_aside_and_holds_up_no_other(
+    proxy: Proxy, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    proxy.most_named = 2
+    spool, registry = UsageSpool(tmp_path, 100), CollectorRegistry()
+    good, bad = [f"good{number}" for number in range(5)], [f"bad{number}" for number in range(5)]
+    async with httpx2.AsyncClient(base_url=proxy.url) as client:
+        reports = reporter(spool, client, registry)
+        for one, other in zip(good, bad, strict=True):
+            reports.ended(event(other, 1, ended=True, model="no such"))
+            reports.ended(event(one, 1, ended=True))
+        await reports.flush()
+        assert sorted(proxy.usage) == good
+        assert spool.oldest(10) == []
+        assert (spool.refused(), spool.size()) == (5, 5)
+        assert registry.get_sample_value("streaming_gateway_usage_refused_sessions") == 5
+        reports.ended(event("bad0", 2, ended=True))
+        reports.ended(event("good5", 1, ended=True))
+        await reports.flush()
+        assert sorted(proxy.usage) == ["bad0", *good, "good5"], "a newer event is offered again, and then wins"
+        assert spool.refused() == 4
+    logged = "".join(capfd.readouterr())
+    assert "events[0].model" in logged
+    assert "no such" not in logged
+    assert UsageSpool(tmp_path, 100).refused() == 4, "over a restart too"
+
+
+async def test_a_422_that_names_no_event_keeps_the_usage(proxy: Proxy) -> None:
+    proxy.puzzled = True
+    spool = UsageSpool(None, 10)
+    async with httpx2.AsyncClient(base_url=proxy.url) as client:
+        reports = reporter(spool, client)
+        reports.ended(event("a", 1, ended=True))
+        await reports.flush()
+        assert (len(spool.oldest(10)), spool.refused()) == (1, 0)
+        proxy.puzzled = False
+        await reports.flush()
+    assert list(proxy.usage) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "named"),
+    [
+        ('{"error": "", "fields": [{"field": "events[1].audio_ms", "problem": ""}]}', {1: "audio_ms"}),
+        ('{"fields": [{"field": "events[1].model"}, {"field": "events[1].audio_ms"}, {"field": "events[0]"}]}',
+         {1: "model", 0: ""}),
+        ('{"fields": [{"field": "events[2].model"}, {"field": "events"}, {"field": "body"}]}', {}),
+        ('{"fields": [{"field": "events[0].Words that were spoken"}]}', {0: ""}),
+        ('{"fields": [{"field": "events[99999999999999999999]"}]}', {}),
+        ('{"fields": [7]}', {}),
+        ("[]", {}),
+        ("", {}),
+        ("\ud800".encode("utf-8", "surrogatepass"), {}),
+    ],
+)  # fmt: skip
+def test_of_a_refusal_only_the_places_of_events_are_read(answer: str | bytes, named: dict[int, str]) -> None:
+    assert refused_events(answer if isinstance(answer, bytes) else answer.encode(), 2) == named
 
 
 def test_a_session_that_a_killed_process_left_open_is_closed(tmp_path: Path) -> None:
@@ -236,13 +309,13 @@ def test_what_comes_while_a_batch_is_delivered_is_not_forgotten(steps: list[tupl
 async def test_a_spool_that_cannot_be_written_keeps_usage_in_memory_and_recovers(proxy: Proxy, tmp_path: Path) -> None:
     spool = UsageSpool(tmp_path, 10)
     async with httpx2.AsyncClient(base_url=proxy.url) as client:
-        reporter = UsageReporter(spool, client, list)
+        reports = reporter(spool, client)
         spool._database.execute("PRAGMA query_only = 1")
-        reporter.ended(event("a", 1, ended=True))
-        await reporter.flush()
+        reports.ended(event("a", 1, ended=True))
+        await reports.flush()
         assert proxy.usage == {}
         spool._database.execute("PRAGMA query_only = 0")
-        await reporter.flush()
+        await reports.flush()
     assert list(proxy.usage) == ["a"]
 
 

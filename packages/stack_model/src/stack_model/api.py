@@ -1,10 +1,11 @@
 """The StreamingStack object, `streamingstack.dev/v1alpha1`: the description from which every way of running starts."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 
@@ -14,6 +15,16 @@ class ApiModel(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
 
+_SPEECH_MODEL = r"^[!-~]{1,128}$"
+
+
+def _speech_model(name: str) -> str:
+    if not re.fullmatch(_SPEECH_MODEL, name):
+        raise ValueError("use 1 to 128 printable ASCII characters without spaces: it stands in URLs and in usage")
+    return name
+
+
+SpeechModel = Annotated[str, AfterValidator(_speech_model), Field(json_schema_extra={"pattern": _SPEECH_MODEL})]
 Route = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -104,7 +115,7 @@ class Model(ApiModel):
 
     name: Route = Field(description="The route: the value of X-Model-Version.")
     route_aliases: list[Route] = Field(default_factory=list, description="Other routes that lead here.")
-    speech_models: list[str] = Field(min_length=1, description="Values of `speech_model` that this pool serves.")
+    speech_models: list[SpeechModel] = Field(min_length=1, description="`speech_model` values that this pool serves.")
     engine: Engine = Field(default="Whisper", description="What runs the model.")
     source: str | None = Field(default=None, description="URI of a folder with the whole model.")
     files: list[ModelFile] = Field(default_factory=list, description="Or file by file, with digests.")

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from stack_model.api import StreamingStack
+from stack_model.api import SpeechModel, StreamingStack
 
 Family = Literal["universal", "universal-3"]
 
@@ -14,7 +14,7 @@ class GatewayModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    speech_model: str = Field(min_length=1, description="The id that clients send and see.")
+    speech_model: SpeechModel = Field(description="The id that clients send and see.")
     route: str = Field(min_length=1, description="The value of X-Model-Version.")
     family: Family = Field(description="`universal`: append-only words; `universal-3`: replacing words.")
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import httpx2
@@ -20,7 +20,7 @@ from streaming_gateway.metrics import GatewayMetrics
 from streaming_gateway.server import serve_clients
 from streaming_gateway.session import SessionLimits
 from streaming_gateway.settings import GatewaySettings
-from streaming_gateway.usage import Usage, UsageReporter
+from streaming_gateway.usage import Metered, Usage, UsageReporter
 from streaming_gateway.usage_spool import UsageSpool
 from streaming_gateway.watched_file import WatchedFile
 
@@ -52,7 +52,7 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGateway
         else:
             _log.warning("no licence proxy configured: development, sessions are neither checked nor metered")
         license_ = ProxiedLicense(client) if client else License()
-        usage = _usage(settings, client, lambda: gateway, stack)
+        usage = _usage(settings, client, lambda: gateway.sessions, metrics, stack)
         gates = Gates(_authenticator(settings), _catalogue(settings), license_, usage, settings.max_sessions)
         limits = SessionLimits(settings.max_session_seconds, settings.max_backlog_seconds, settings.max_unread_bytes)
         gateway = Gateway(gates, recognizers, limits, metrics)
@@ -91,7 +91,8 @@ def _catalogue(settings: GatewaySettings) -> Callable[[], Catalogue]:
 def _usage(
     settings: GatewaySettings,
     client: httpx2.AsyncClient | None,
-    gateway: Callable[[], Gateway],
+    sessions: Callable[[], Sequence[Metered]],
+    metrics: GatewayMetrics,
     stack: contextlib.AsyncExitStack,
 ) -> Usage:
     if client is None:
@@ -100,7 +101,7 @@ def _usage(
         _log.warning("no SPOOL_DIR: undelivered usage is kept in memory only")
     spool = UsageSpool(settings.spool_dir, settings.spool_sessions)
     stack.callback(spool.close)
-    return UsageReporter(spool, client, lambda: gateway().sessions)
+    return UsageReporter(spool, client, sessions, metrics.usage_refused)
 
 
 async def _keep_up(work: Callable[[], Awaitable[None]]) -> None:

@@ -45,3 +45,8 @@ class GatewayMetrics:
             "Audio received and not yet heard, over all sessions.",
             registry=registry,
         )
+        self.usage_refused = Gauge(
+            "streaming_gateway_usage_refused_sessions",
+            "Sessions whose usage the licence proxy does not accept; kept in the spool.",
+            registry=registry,
+        )

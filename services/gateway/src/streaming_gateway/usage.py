@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Protocol
 
 import httpx2
+from prometheus_client import Gauge
+from pydantic import BaseModel, ValidationError
 from service_kit.logs import get_logger
 
 from streaming_gateway.usage_spool import UsageEvent, UsageSpool
@@ -15,6 +18,7 @@ from streaming_gateway.usage_spool import UsageEvent, UsageSpool
 _log = get_logger(__name__)
 FLUSH_SECONDS = 5.0
 _BATCH = 500
+_NAMED_EVENT = re.compile(r"events\[(\d{1,9})\](?:\.([a-z_]{1,40}))?")
 
 
 class Usage:
@@ -39,16 +43,29 @@ class Metered(Protocol):
         """The next cumulative event."""
 
 
+class _RefusedField(BaseModel):
+    field: str
+
+
+class _Refusal(BaseModel):
+    fields: list[_RefusedField]
+
+
 class UsageReporter(Usage):
     """Collects from the open sessions every few seconds, spools, delivers."""
 
     def __init__(
-        self, spool: UsageSpool, client: httpx2.AsyncClient, open_sessions: Callable[[], Sequence[Metered]]
+        self,
+        spool: UsageSpool,
+        client: httpx2.AsyncClient,
+        open_sessions: Callable[[], Sequence[Metered]],
+        refused: Gauge,
     ) -> None:
-        """`client` has the licence proxy's base URL."""
+        """`client` has the licence proxy's base URL; `refused` shows how many sessions' usage it does not accept."""
         self._spool = spool
         self._client = client
         self._open_sessions = open_sessions
+        self._refused = refused
         self._unwritten: dict[str, UsageEvent] = {}
         self._wanted = asyncio.Event()
         self._flushing = asyncio.Lock()
@@ -94,12 +111,42 @@ class UsageReporter(Usage):
 
     async def _deliver(self) -> None:
         try:
+            self._refused.set(await asyncio.to_thread(self._spool.refused))
             while events := await asyncio.to_thread(self._spool.oldest, _BATCH):
-                answer = await self._client.post("/v1/usage", json={"events": [asdict(event) for event in events]})
-                answer.raise_for_status()
-                await asyncio.to_thread(self._spool.forget, events)
+                await self._offer(events)
                 self._reachable = True
         except (httpx2.HTTPError, sqlite3.Error) as failure:
             if self._reachable:
                 _log.error("usage cannot be delivered, keeping it", kind=type(failure).__name__)
             self._reachable = False
+
+    async def _offer(self, events: list[UsageEvent]) -> None:
+        """Deliver a batch, or set aside what the proxy names as unacceptable: the rest must not wait for that.
+
+        Raises HTTPError where the batch is to be kept, sqlite3.Error.
+        """
+        answer = await self._client.post("/v1/usage", json={"events": [asdict(event) for event in events]})
+        named = refused_events(answer.content, len(events)) if answer.status_code == 422 else {}
+        if not named:
+            answer.raise_for_status()
+            await asyncio.to_thread(self._spool.forget, events)
+            return
+        fields = [f"events[{index}].{field}" for index, field in named.items()]
+        _log.error("usage refused by the licence proxy, set aside in the spool", fields=fields)
+        await asyncio.to_thread(self._spool.set_aside, [events[index] for index in named])
+        self._refused.set(await asyncio.to_thread(self._spool.refused))
+
+
+def refused_events(answer: bytes, count: int) -> dict[int, str]:
+    """Which of `count` events the licence proxy's 422 names, with the first field it names in each; none where the
+    answer is not the licence proxy's. Nothing else of it is used, so that nothing it quotes gets into a log."""
+    try:
+        fields = _Refusal.model_validate_json(answer).fields
+    except ValidationError:
+        return {}
+    named: dict[int, str] = {}
+    for entry in fields:
+        found = _NAMED_EVENT.match(entry.field)
+        if found and int(found[1]) < count:
+            named.setdefault(int(found[1]), found[2] or "")
+    return named

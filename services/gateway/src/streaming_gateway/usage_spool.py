@@ -4,8 +4,9 @@ import sqlite3
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS usage (
+# `usage` waits for delivery; `refused` holds what the licence proxy did not take, for somebody to look at.
+_TABLE = """
+CREATE TABLE IF NOT EXISTS {name} (
   session_id TEXT PRIMARY KEY,
   sequence INTEGER NOT NULL,
   audio_ms INTEGER NOT NULL,
@@ -17,7 +18,7 @@ CREATE TABLE IF NOT EXISTS usage (
 )
 """
 _UPSERT = """
-INSERT INTO usage VALUES (:session_id, :sequence, :audio_ms, :session_ms, :model, :tenant, :started_at, :ended)
+INSERT INTO {name} VALUES (:session_id, :sequence, :audio_ms, :session_ms, :model, :tenant, :started_at, :ended)
 ON CONFLICT (session_id) DO UPDATE SET sequence = excluded.sequence, audio_ms = excluded.audio_ms,
   session_ms = excluded.session_ms, ended = excluded.ended
 """
@@ -50,7 +51,8 @@ class UsageSpool:
         with self._database:
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
-            self._database.execute(_SCHEMA)
+            for name in ("usage", "refused"):
+                self._database.execute(_TABLE.format(name=name))
 
     def close_left_open(self) -> int:
         """End the sessions of a process that is no more; returns how many."""
@@ -61,7 +63,7 @@ class UsageSpool:
     def write(self, events: list[UsageEvent]) -> None:
         """Durable when it returns. Raises sqlite3.Error."""
         with self._database:
-            self._database.executemany(_UPSERT, [asdict(event) for event in events])
+            self._database.executemany(_UPSERT.format(name="usage"), [asdict(event) for event in events])
 
     def oldest(self, count: int) -> list[UsageEvent]:
         """Up to `count` events, longest known first."""
@@ -69,16 +71,31 @@ class UsageSpool:
         return [UsageEvent(**{**dict(row), "ended": bool(row["ended"])}) for row in rows]
 
     def forget(self, events: list[UsageEvent]) -> None:
-        """These were delivered; what is newer stays."""
+        """These were delivered; what is newer stays, what was refused of the same sessions before is in them."""
         with self._database:
-            self._database.executemany(
-                "DELETE FROM usage WHERE session_id = ? AND sequence <= ?",
-                [(event.session_id, event.sequence) for event in events],
-            )
+            self._delete("usage", events)
+            self._delete("refused", events)
+
+    def set_aside(self, events: list[UsageEvent]) -> None:
+        """These will never be taken: kept, marked as refused, and not offered again. What is newer stays."""
+        with self._database:
+            self._database.executemany(_UPSERT.format(name="refused"), [asdict(event) for event in events])
+            self._delete("usage", events)
 
     def size(self) -> int:
-        """Sessions in the spool."""
-        return int(self._database.execute("SELECT count(*) FROM usage").fetchone()[0])
+        """Sessions in the spool, the refused ones too."""
+        count = "SELECT (SELECT count(*) FROM usage) + (SELECT count(*) FROM refused)"
+        return int(self._database.execute(count).fetchone()[0])
+
+    def refused(self) -> int:
+        """Sessions of which something was refused and nothing newer taken."""
+        return int(self._database.execute("SELECT count(*) FROM refused").fetchone()[0])
+
+    def _delete(self, table: str, events: list[UsageEvent]) -> None:
+        self._database.executemany(
+            f"DELETE FROM {table} WHERE session_id = ? AND sequence <= ?",  # noqa: S608 - a name of ours
+            [(event.session_id, event.sequence) for event in events],
+        )
 
     @property
     def full(self) -> bool:
