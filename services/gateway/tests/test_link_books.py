@@ -150,15 +150,70 @@ def test_a_checkpoint_that_was_answered_is_answered_again_and_not_shown() -> Non
     assert (heard.show, heard.answer) == ([], pb.Answer(checkpoint_id=1, decision=CONTINUE))
 
 
-def test_words_whose_speech_started_was_swallowed_get_one() -> None:
-    ledger = in_speech()
+def resumed_between_segments(*, replacing: bool = False) -> Ledger:
+    """A session whose first segment has ended at 40,000, on a new stream that replays from before that."""
+    ledger = in_speech(replacing=replacing)
     (shown,) = receive(ledger, checkpoint(40_000, 640)).show
     ledger.answer(shown.checkpoint, END)
-    begin(ledger)
-    assert kinds(receive(ledger, words(50_000, word("gamma", 44_000, 48_000, 1), segment=1))) == [
-        "speech_started",
-        "words",
-    ]
+    begin(ledger, replacing=replacing)
+    return ledger
+
+
+def stopped(at: int) -> pb.RecognizeResponse:
+    return pb.RecognizeResponse(speech_stopped=pb.SpeechStopped(at_sample=at))
+
+
+@pytest.mark.parametrize(
+    ("heard", "shown"),
+    [
+        (words(50_000, word("gamma", 44_000, 48_000, 1), segment=1), ["speech_started", "words"]),
+        (words(50_000, tentative=(word("gamma", 44_000, 48_000),), segment=1), ["speech_started", "words"]),
+        (checkpoint(50_000, 160, word("gamma", 44_000, 47_000, 1), segment=1), ["speech_started", "checkpoint"]),
+        (checkpoint(50_000, 160, segment=1), ["checkpoint"]),
+        (stopped(47_000), []),
+    ],
+    ids=["final words", "tentative words", "checkpoint", "checkpoint without words", "end of the voice"],
+)
+@pytest.mark.parametrize("replacing", [False, True])
+def test_what_comes_of_a_voice_that_began_in_the_context_opens_the_segment(
+    heard: pb.RecognizeResponse, shown: list[str], replacing: bool
+) -> None:
+    ledger = resumed_between_segments(replacing=replacing)
+    if replacing and heard.words.final:
+        heard = words(50_000, tentative=tuple(heard.words.final), segment=1)
+    told = receive(ledger, heard)
+    assert (kinds(told), told.troubles) == (shown, [])
+    again = begin(ledger, replacing=replacing)
+    assert (again.segment_open, again.segment, again.segment_floor) == (True, 1, 40_000)
+    assert again.segment_start == 40_000, "unknown, but not before the end of the last segment"
+    assert again.first_sample <= again.segment_start
+
+
+def test_a_segment_that_is_found_open_begins_with_its_stream_and_not_before_the_audio_that_is_left() -> None:
+    ledger = resumed_between_segments()
+    for through in (60_000, 100_000):
+        receive(ledger, progress(through))
+    first_sample = begin(ledger).first_sample
+    assert first_sample > 40_000
+    receive(ledger, words(104_000, tentative=(word("gamma", 101_000, 103_000),), segment=1))
+    again = begin(ledger)
+    assert (again.segment_start, again.segment_open) == (first_sample, True)
+    assert ledger.audio.begin <= again.first_sample <= first_sample
+
+
+def test_speech_is_told_to_start_with_the_first_words_and_once() -> None:
+    ledger = resumed_between_segments()
+    (asked,) = receive(ledger, checkpoint(50_000, 160, segment=1)).show
+    answer = ledger.answer(asked.checkpoint, CONTINUE)
+    assert answer is not None
+    first = receive(ledger, words(52_000, tentative=(word("gamma", 44_000, 48_000),), segment=1))
+    assert kinds(first) == ["speech_started", "words"]
+    assert first.show[0].speech_started.at_sample == 44_000
+    more = receive(ledger, words(53_600, tentative=(word("gamma", 44_000, 48_000),), segment=1))
+    assert kinds(more) == ["words"]
+    silent = receive(ledger, checkpoint(62_000, 640, number=2, segment=1))
+    assert kinds(silent) == ["speech_stopped", "checkpoint"]
+    assert silent.show[0].speech_stopped.at_sample == 62_000 - 640 * 16, "where the silence began"
 
 
 def test_speech_started_is_not_shown_twice() -> None:

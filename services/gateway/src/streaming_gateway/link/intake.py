@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from asr_contract.clock import ms_to_samples
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 
 from streaming_gateway.link.ledger import Asked, Ledger
@@ -53,7 +54,7 @@ def _speech_started(ledger: Ledger, started: pb.SpeechStarted, heard: Heard) -> 
     if ledger.resumed:
         if at < segment.floor or (segment.open and at <= ledger.voice_at):
             return
-        _stop_if_unheard(ledger, heard)
+        _stop_if_unheard(ledger, heard, ledger.voice_at)
     segment.voice(at)
     ledger.voice_at = at
     ledger.see(at)
@@ -63,6 +64,8 @@ def _speech_started(ledger: Ledger, started: pb.SpeechStarted, heard: Heard) -> 
 def _speech_stopped(ledger: Ledger, response: pb.RecognizeResponse, heard: Heard) -> None:
     at = response.speech_stopped.at_sample
     if ledger.resumed and (not ledger.segment.speaking or at <= ledger.voice_at):
+        if at > ledger.segment.floor:
+            ledger.find_open()  # of a voice that the session was not told of
         return
     ledger.segment.silence()
     ledger.voice_at = at
@@ -74,10 +77,11 @@ def _words(ledger: Ledger, words: pb.Words, heard: Heard) -> None:
     segment = ledger.segment
     if ledger.resumed and words.segment < segment.number:
         return
+    ledger.find_open()
     final = _fresh(ledger, words.final, heard)
     if ledger.resumed and words.through_sample <= ledger.shown_before_loss and not final:
         return
-    _open_if_unheard(ledger, [*final, *words.tentative], heard)
+    _start_if_untold(ledger, [*final, *words.tentative], heard)
     segment.settle(final)
     tentative = list(words.tentative)
     if ledger.resumed and not ledger.replacing:
@@ -113,9 +117,13 @@ def _checkpoint(ledger: Ledger, checkpoint: pb.Checkpoint, heard: Heard) -> None
         return
     if asked is not None:
         heard.troubles.append("a checkpoint while another is open")
-    if checkpoint.reason == pb.CHECKPOINT_REASON_SILENCE:
-        _stop_if_unheard(ledger, heard)
+    silence = checkpoint.reason == pb.CHECKPOINT_REASON_SILENCE
+    if silence:
+        _stop_if_unheard(ledger, heard, checkpoint.at_sample - ms_to_samples(checkpoint.silence_ms))
+    ledger.find_open()
     shown = _closing(ledger, checkpoint, heard)
+    if silence:
+        segment.silence()
     ledger.asked = Asked(shown, met=checkpoint.id)
     ledger.see(checkpoint.at_sample)
     ledger.heard_through(checkpoint.at_sample)
@@ -148,7 +156,7 @@ def _closing(ledger: Ledger, closing: Closing, heard: Heard) -> Closing:
     if closing.segment != segment.number:
         heard.troubles.append("a closing of another segment")
     words = list(closing.words) if ledger.replacing else _fresh(ledger, closing.words, heard)
-    _open_if_unheard(ledger, words, heard)
+    _start_if_untold(ledger, words, heard)
     if not ledger.replacing:
         segment.settle(words)
     shown = type(closing)()
@@ -185,20 +193,22 @@ def _fresh(ledger: Ledger, words: Sequence[pb.Word], heard: Heard) -> list[pb.Wo
     return numbered
 
 
-def _open_if_unheard(ledger: Ledger, words: Sequence[pb.Word], heard: Heard) -> None:
-    """Words need an open segment: where a loss swallowed its SpeechStarted, the session gets one."""
+def _start_if_untold(ledger: Ledger, words: Sequence[pb.Word], heard: Heard) -> None:
+    """The session gets a SpeechStarted before a segment's first words, where they come of a voice it was not told of:
+    one that began in the context of a RESUME."""
     segment = ledger.segment
-    if not ledger.resumed or segment.open or not words:
+    if not ledger.resumed or segment.told or not words:
         return
+    ledger.find_open()
     at = max(segment.floor, words[0].start_sample)
     segment.voice(at)
     ledger.voice_at = at
-    heard.troubles.append("words without SpeechStarted")
     heard.show.append(pb.RecognizeResponse(speech_started=pb.SpeechStarted(at_sample=at, confidence=0.0)))
 
 
-def _stop_if_unheard(ledger: Ledger, heard: Heard) -> None:
-    """What comes now presumes that speech ended: at the last event the session saw, or it would have been sent."""
+def _stop_if_unheard(ledger: Ledger, heard: Heard, at: int) -> None:
+    """What comes now presumes that speech ended: at `at`, or at the last event the session saw if that is later."""
     if ledger.resumed and ledger.segment.speaking:
         ledger.segment.silence()
+        ledger.voice_at = max(at, ledger.voice_at)
         heard.show.append(pb.RecognizeResponse(speech_stopped=pb.SpeechStopped(at_sample=ledger.voice_at)))

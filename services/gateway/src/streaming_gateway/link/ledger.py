@@ -70,6 +70,7 @@ class Ledger:
         self.voice_at = -1  # position of the last SpeechStarted or SpeechStopped shown
         self._left_context = 0
         self._begun = 0
+        self._stream_begin = 0  # the live stream's first sample
 
     # -- the session's side -------------------------------------------------------------------------------------
 
@@ -160,7 +161,7 @@ class Ledger:
         self.replacing = ready.replacing
         self._left_context = ms_to_samples(ready.left_context_ms)
         self.shown_before_loss = plan.shown_through
-        self.stream_processed = plan.open.first_sample
+        self.stream_processed = self._stream_begin = plan.open.first_sample
         if not plan.asks:
             self.asked = None  # decided while no stream was there: the Open says it
 
@@ -174,6 +175,12 @@ class Ledger:
         keep = min(self._replay_from(), self.stream_processed - max(self._left_context, _KEPT_WITHOUT_SPEECH))
         self.audio.forget(_frame(keep))
         self.orders.forget(self.audio.begin)
+
+    def find_open(self) -> None:
+        """The live stream speaks of an open segment. On a resumed one its voice may have begun in the context, of which
+        nothing is said: where, is unknown, but not before the stream's first sample."""
+        if self.resumed and not self.segment.open:
+            self.segment.found_open(max(self._stream_begin, self.audio.begin))
 
     def see(self, at: int) -> None:
         """The session was shown an event at position `at`."""

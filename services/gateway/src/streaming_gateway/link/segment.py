@@ -20,22 +20,31 @@ class _Placed:
 
 @dataclass
 class SegmentState:
-    """Number, bounds and final words of the segment that is open, or of the next one."""
+    """Number, bounds and final words of the segment that is open, or of the next one.
+
+    `told`: the session knows that speech began in it.
+    """
 
     number: int = 0
     open: bool = False
     start: int = 0
     floor: int = 0
     speaking: bool = False
+    told: bool = False
     finals: list[pb.Word] = field(default_factory=list)
     next_index: int = 0
 
     def voice(self, at: int) -> None:
         """Speech begins at position `at`."""
-        self.speaking = True
+        self.speaking = self.told = True
         if not self.open:
             self.open = True
             self.start = max(self.floor, at - _LEAD)
+
+    def found_open(self, start: int) -> None:
+        """Its voice began unheard, at `start` or later."""
+        self.open = True
+        self.start = max(self.floor, start)
 
     def silence(self) -> None:
         """Speech ended; the segment stays open."""
@@ -52,7 +61,7 @@ class SegmentState:
         self.number += 1
         self.floor = max(self.floor, at)
         self.start = self.floor
-        self.open = self.speaking = False
+        self.open = self.speaking = self.told = False
         self.finals = []
 
     def unheard(self, words: Sequence[pb.Word]) -> list[pb.Word]:
