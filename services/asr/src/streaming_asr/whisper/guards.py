@@ -11,9 +11,10 @@ WORD_REPEATS = 8
 LONGEST_PHRASE = 16
 NO_TIME = 320  # samples: one frame of the alignment
 FEW_CRAMMED = 2  # as many short words may stand so by themselves
-# faster-whisper's and Whisper's own rule for silence.
+# Whisper's own rule for silence with a stricter second half: in short windows silence reads "you" at -0.55, while
+# of 110 windows of speech none came above 0.56 in the first.
 NO_SPEECH_PROBABILITY = 0.6
-POOR_LOG_PROBABILITY = -1.0
+POOR_LOG_PROBABILITY = -0.5
 
 
 def token_budget(samples: int, sample_rate: int) -> int:

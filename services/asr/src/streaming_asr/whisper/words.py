@@ -117,13 +117,16 @@ def _without_pause(word: TimedWord, sound: NDArray[np.bool_], after: int) -> Tim
 
 
 def _with_length(words: Sequence[TimedWord]) -> list[TimedWord]:
-    """A word of no length reaches back to the one before it: attention often lights up at a word's very end."""
-    lengthened = []
-    end = 0
+    """A word of no length takes the gap before it, or half of the word there: attention often lights up late."""
+    lengthened: list[TimedWord] = []
     for word in words:
-        start = end if word.end <= word.start else word.start
-        lengthened.append(replace(word, start=min(start, word.end)))
-        end = word.end
+        if word.end > word.start or not lengthened:
+            lengthened.append(word)
+            continue
+        before = lengthened[-1]
+        if before.end >= word.start:
+            before = lengthened[-1] = replace(before, end=(before.start + before.end) // 2)
+        lengthened.append(replace(word, start=min(before.end, word.end)))
     return lengthened
 
 
