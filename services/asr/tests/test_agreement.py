@@ -214,6 +214,21 @@ def test_a_replacing_model_says_the_whole_segment_and_settles_only_what_leaves_t
     assert texts(segment.close(oracle.hear(segment.window_start(end), end), end)) == texts(words)
 
 
+@pytest.mark.parametrize("replacing", [False, True])
+def test_a_long_pause_without_decodes_loses_nothing(replacing: bool) -> None:
+    words = [*script([(0, 300)] * 40), word("after", 24_000, 24_400), word("it", 24_400, 24_700)]
+    oracle, segment, said = Oracle(words), SegmentWords(replacing=replacing, start=0, floor=0), []
+    for at in range(GRID, 30 * SAMPLE_RATE, GRID):
+        begin = segment.window_start(at)
+        assert at - begin <= LONGEST
+        if 13_000 * MS < at < 24_000 * MS:
+            continue
+        final, _ = segment.commit(oracle.hear(begin, at), at)
+        said += final
+    closed = segment.close(oracle.hear(segment.window_start(30 * SAMPLE_RATE), 30 * SAMPLE_RATE), 30 * SAMPLE_RATE)
+    assert texts([*said, *closed]) == texts(words)
+
+
 def test_three_hours_of_segments_keep_no_more_than_a_few_seconds_of_words() -> None:
     before: list[HeardWord] = []
     for number in range(400):

@@ -77,10 +77,12 @@ class SegmentWords:
         if (near := self._context_start(start)) is not None:
             self._start = near
         self._open: list[HeardWord] = []
+        self._owed: list[HeardWord] = []  # final, but not said yet
 
     def window_start(self, at: int) -> int:
         """Where the window of a decode at position `at` begins; never goes back."""
-        self._start = max(self._start, at - self._limits.longest)
+        if at - self._start > self._limits.longest:  # a pause without decodes: nothing moved the window on in time
+            self._owed += self._slide(at - self._limits.longest, at)
         return self._start
 
     def commit(self, hypothesis: Hypothesis, at: int) -> tuple[list[HeardWord], list[HeardWord]]:
@@ -89,22 +91,19 @@ class SegmentWords:
         For replacing models none become final and the tentative ones are the whole segment.
         """
         fresh = self._fresh(hypothesis, at)
-        final: list[HeardWord] = []
-        if self._replacing:
-            self._open = fresh
-        else:
-            final = self._agreed(fresh, at)
-            self.final += final
-            self._open = fresh[len(final) :]
-        settled = self._move_on(at)
+        agreed = [] if self._replacing else self._agreed(fresh, at)
+        self.final += agreed
+        self._open = fresh[len(agreed) :]
+        new = [*self._owed, *agreed, *self._move_on(at)]
+        self._owed = []
         if self._replacing:
             return [], [*self.final, *self._open]
-        return [*final, *settled], list(self._open)
+        return new, list(self._open)
 
     def glimpse(self, hypothesis: Hypothesis, at: int) -> list[HeardWord]:
         """The tentative words that a decode at `at` shows; changes nothing."""
         fresh = self._fresh(hypothesis, at)
-        return [*self.final, *fresh] if self._replacing else fresh
+        return [*self.final, *fresh] if self._replacing else [*self._owed, *fresh]
 
     def close(self, hypothesis: Hypothesis, at: int) -> list[HeardWord]:
         """Take the decode at a checkpoint or Finalize: the words after the last final one, which join `final`.
@@ -115,9 +114,9 @@ class SegmentWords:
         if self._replacing:
             self._open = fresh
             return [*self.final, *fresh]
-        self._open = []
+        new, self._open, self._owed = [*self._owed, *fresh], [], []
         self.final += fresh
-        return fresh
+        return new
 
     def ending(self, closing: Sequence[HeardWord]) -> list[HeardWord]:
         """The last words of the segment, now that it is closed with `closing`: `before` of the next."""
@@ -180,7 +179,7 @@ class SegmentWords:
         """Move the window's start where it has become too long for the next grid position; the words it settles."""
         ahead = at + GRID - self._start
         if ahead > self._limits.longest:
-            return self._forced_on(at)
+            return self._slide(at + GRID - self._limits.longest, at)
         if ahead > self._limits.roomy and not self._replacing:
             open_from = self._open[0].start if self._open else at
             pauses = self._gaps(self.final[-SEEN_WORDS:], self._start + 1, open_from - self._limits.context)
@@ -188,15 +187,14 @@ class SegmentWords:
                 self._start = max(pauses)[1]
         return []
 
-    def _forced_on(self, at: int) -> list[HeardWord]:
-        """Move the start although no pause invites to; settle what will have lost its context: it was heard better now.
+    def _slide(self, earliest: int, at: int) -> list[HeardWord]:
+        """Move the start to `earliest` or a little later; settle what loses its context: it was heard better now.
 
-        What lies within `edge` of the window's end is not settled even so, unless it would leave the window.
+        What lies within `edge` of `at` is not settled even so, unless it leaves the window.
         """
-        earliest = at + GRID - self._limits.longest
         gaps = self._gaps([*self.final[-SEEN_WORDS:], *self._open], earliest, earliest + self._limits.context)
         self._start = max(gaps)[1] if gaps else earliest
-        through = min(self._start + self._limits.context, at - self._limits.edge)
+        through = max(self._start, min(self._start + self._limits.context, at - self._limits.edge))
         settled = [word for word in self._open if word.end <= through]
         self._open = self._open[len(settled) :]
         self.final += settled

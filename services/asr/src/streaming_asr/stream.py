@@ -312,11 +312,14 @@ class RecognitionStream:
         return self._index.final(self._closing)
 
     async def _decode_on_grid(self, at: int) -> None:
-        if self._words is None or self._endpointer.segment is None or not self._voiced_since_grid:
+        if self._words is None or self._endpointer.segment is None:
             self.inbox.recording.forget(at - KEPT_AUDIO)
             return
-        window = self._window(self._words.window_start(at), at)
-        self.inbox.recording.forget(min(window.first_sample, at - KEPT_AUDIO))
+        begin = self._words.window_start(at)
+        self.inbox.recording.forget(min(begin, at - KEPT_AUDIO))
+        if not self._voiced_since_grid:
+            return
+        window = self._window(begin, at)
         if at % GRID:
             self._glimpse(window, at)
             return
