@@ -12,22 +12,33 @@ SESSIONS ?= 1,2,4,8
 STREAMINGSTACK_AUDIO ?= $(if $(wildcard ../shared/audio/manifest.jsonl),../shared/audio,examples/audio)
 BENCH = streamingstack bench --audio '$(STREAMINGSTACK_AUDIO)' --port-offset $(PORT_OFFSET) --markdown docs/benchmarks.md
 PYTEST_ARGS ?=
+WORKERS ?= 2
 
 BIN := .venv/bin
-SOURCES := packages services cli bench
+SOURCES := $(wildcard $(addsuffix /*/src,packages services)) cli/src bench/src
+TYPED_TESTS := $(wildcard packages/*/tests) services/license_proxy/tests services/model_store/tests cli/tests e2e/local
 PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
-export PATH STREAMINGSTACK_AUDIO
+export PATH STREAMINGSTACK_AUDIO WORKERS
 
 .PHONY: help setup run up test check lint types imports contract bench clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
-	@printf '\n  STACK=%s\n  AUDIO=%s\n  MODEL=%s\n  PORT_OFFSET=%s\n' '$(STACK)' '$(AUDIO)' '$(or $(MODEL),the stack'"'"'s default)' '$(PORT_OFFSET)'
+	@printf '\n'
+	@printf '  %-32s %s\n' \
+		'STACK=$(STACK)' 'a StreamingStack; see examples/' \
+		'AUDIO=FILE.wav' 'what run streams, else $(AUDIO)' \
+		'MODEL=SPEECH_MODEL' 'what run asks for, else the default of the stack' \
+		'PORT_OFFSET=$(PORT_OFFSET)' 'shifts every port: a second stack beside the first' \
+		'SESSIONS=$(SESSIONS)' 'how many sessions at once bench measures' \
+		'STREAMINGSTACK_AUDIO=FOLDER' 'recordings of test and bench, now $(STREAMINGSTACK_AUDIO)' \
+		'PYTEST_ARGS=' 'for pytest: paths, -k WORDS, -x, --durations=20' \
+		'WORKERS=$(WORKERS)' 'tests without a stack that run side by side'
 
 setup:  ## Install everything: Python packages with tests and tools, nginx
 	@scripts/setup dev
 
-run:  ## Set up, start the whole stack, stream AUDIO through it, stop: STACK= AUDIO= MODEL=
+run:  ## Set up, start the whole stack, stream AUDIO through it, stop: STACK= AUDIO= MODEL= PORT_OFFSET=
 	@scripts/setup run
 	@streamingstack run '$(STACK)' --audio '$(AUDIO)' --port-offset $(PORT_OFFSET) $(if $(MODEL),--model '$(MODEL)')
 
@@ -35,26 +46,25 @@ up:  ## Set up and keep the whole stack running until Ctrl-C: STACK= PORT_OFFSET
 	@scripts/setup run
 	@exec streamingstack up '$(STACK)' --port-offset $(PORT_OFFSET)
 
-test: check  ## Set up, check everything, run every test: PYTEST_ARGS=
-	@echo 'test: pytest'
-	@pytest -q $(PYTEST_ARGS)
+test: check  ## Set up, check everything, run every test: PYTEST_ARGS= WORKERS=
+	@scripts/test $(PYTEST_ARGS)
 
 check: setup lint types imports contract  ## Lint, formatting, types, import rules, protobuf
 
-lint:
+lint:  ## Of check: ruff, rules and formatting
 	@echo 'check: ruff'
 	@ruff check -q .
 	@ruff format -q --check .
 
-types:
+types:  ## Of check: mypy, sources and tests
 	@echo 'check: mypy'
-	@mypy --no-error-summary $(wildcard $(addsuffix /*/src,packages services)) cli/src bench/src
+	@mypy --no-error-summary $(SOURCES) $(TYPED_TESTS)
 
-imports:
+imports:  ## Of check: which room may import which
 	@echo 'check: import rules'
 	@lint-imports --no-cache >.venv/import-rules.txt || { cat .venv/import-rules.txt; exit 1; }
 
-contract:
+contract:  ## Of check: the protobuf contract
 	@echo 'check: protobuf'
 	@buf lint
 

@@ -155,8 +155,8 @@ def test_a_damaged_key_file_is_named_and_left_alone(tmp_path: Path, keys: Path, 
     file.write_text(token(SigningKey.generate()))
     damaged = keys / ("public-keys.json" if command == "inspect" else "signing-key.jwk")
     damaged.write_text("{}")
-    arguments = {"issue": ["--development", "--out", file], "inspect": [file], "keys": []}[command]
-    result = run(keys, command, *arguments)
+    wanted: dict[str, list[str | Path]] = {"issue": ["--development", "--out", file], "inspect": [file], "keys": []}
+    result = run(keys, command, *wanted[command])
     assert result.exit_code == UNREADABLE
     assert damaged.name in result.output
     assert damaged.read_text() == "{}"

@@ -7,6 +7,7 @@ import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import jiwer
 import psutil
@@ -157,11 +158,12 @@ KEYTERMS = ["Zweibrücken", "Halstonbury"]
 async def everything_said(stack: LocalStack, pcm: bytes) -> str:
     """`pcm` through every model, with a prompt, keyterms and a forced end; returns all that was said or told."""
     said = [PROMPT, *KEYTERMS]
-    for model, more in (
+    asked: tuple[tuple[str, dict[str, Any]], ...] = (
         (ENGLISH, {"keyterms_prompt": json.dumps(KEYTERMS), "format_turns": "true"}),
         ("universal-streaming-multilingual", {"language_detection": "true"}),
         ("universal-3-5-pro", {"prompt": PROMPT, "keyterms_prompt": json.dumps(KEYTERMS)}),
-    ):
+    )
+    for model, more in asked:
         universal3 = model.startswith("universal-3")
         async with wire_client(
             stack.url, key=stack.api_key, universal3=universal3, speech_model=model, **more

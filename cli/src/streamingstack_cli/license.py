@@ -43,14 +43,14 @@ SIGNING_KEY = "signing-key.jwk"
 PUBLIC_KEYS = "public-keys.json"
 _SECONDS_A_DAY = 86400
 
-license_app = typer.Typer(name="license", help="Issue and check licences.", no_args_is_help=True)
+license_app = typer.Typer(name="license", help="Issue licences, show and check them.", no_args_is_help=True)
 
 KeysDir = Annotated[
     Path,
     typer.Option(
         envvar="STREAMINGSTACK_LICENSE_KEYS",
         help=f"Folder of the issuer's keys: {SIGNING_KEY} (secret) and {PUBLIC_KEYS} (to be handed out).",
-        show_default=False,
+        show_default="license-keys in the user's settings folder",
     ),
 ]
 

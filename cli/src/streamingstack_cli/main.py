@@ -26,12 +26,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(license_app)
-app.add_typer(models_app)
-app.command("bench")(bench)
 
 StackFile = Annotated[Path, typer.Argument(help="A StreamingStack in YAML.", show_default=True)]
-StateDir = Annotated[Path | None, typer.Option("--state", help="Where it keeps its files.", show_default=".state/NAME")]
+StateDir = Annotated[
+    Path | None, typer.Option("--state", help="Folder of its keys, logs and sockets.", show_default=".state/NAME")
+]
 Port = Annotated[int | None, typer.Option(help="The gateway's port.", show_default="8080")]
 Offset = Annotated[int, typer.Option("--port-offset", help="Shift every port: a second stack beside the first.")]
 Host = Annotated[str, typer.Option(help="Address the gateway listens on; 0.0.0.0 for everybody.")]
@@ -70,24 +69,27 @@ def render(
 
 
 Speed = Annotated[float, typer.Option(help="1 is real time.", min=0.1, max=50)]
-SpeechModel = Annotated[str | None, typer.Option(help="Value of speech_model.", show_default="the server's")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the transcript here.")]
+SpeechModel = Annotated[
+    str | None, typer.Option(help="Model to ask for, such as universal-streaming-english.", show_default="the server's")
+]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write the transcript here, not to the terminal.")]
 Params = Annotated[
-    list[str], typer.Option("--param", "-p", help="Another query parameter, NAME=VALUE; may be repeated.")
+    list[str],
+    typer.Option("--param", "-p", metavar="NAME=VALUE", help="Another parameter of the protocol; repeatable."),
 ]
 
 
 @app.command("transcribe")
 def transcribe_command(
     file: Annotated[Path, typer.Argument(help="A WAV file: any rate, any number of channels.")],
-    url: Annotated[str, typer.Option(help="Server to ask.")] = "ws://127.0.0.1:8080",
+    url: Annotated[str, typer.Option(help="The server, ws:// or wss://.")] = "ws://127.0.0.1:8080",
     api_key: Annotated[
         str | None,
-        typer.Option(envvar="STREAMINGSTACK_API_KEY", help="API key.", show_default="the local stack's"),
+        typer.Option(envvar="STREAMINGSTACK_API_KEY", help="API key of the server.", show_default="the local stack's"),
     ] = None,
     speech_model: SpeechModel = None,
     speed: Speed = 1.0,
-    format_: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.TEXT,
+    format_: Annotated[Format, typer.Option("--format", help="Form of the transcript.")] = Format.TEXT,
     output: Output = None,
     param: Params = [],  # noqa: B006 - typer copies it
 ) -> None:
@@ -105,14 +107,17 @@ def transcribe_command(
 @app.command()
 def run(
     stack: StackFile = DEFAULT_STACK,
-    audio: Annotated[Path, typer.Option(help="A WAV file.")] = DEFAULT_AUDIO,
+    audio: Annotated[Path, typer.Option(help="A WAV file: any rate, any number of channels.")] = DEFAULT_AUDIO,
     model: SpeechModel = None,
     speed: Speed = 1.0,
     state: StateDir = None,
     port: Port = None,
     port_offset: Offset = 0,
 ) -> None:
-    """Start a stack, stream a recording through it, stop everything."""
+    """Start a stack, stream a recording through it in real time, stop everything.
+
+    Exit status 1 where the stack cannot start or breaks off, 2 where the recording or the stack's file cannot be used.
+    """
     with one_line():
         recording = open_recording(audio)
 
@@ -121,6 +126,12 @@ def run(
             await transcribe(local.url, local.api_key, speed, recording, wanted)
 
         run_local(Wishes(stack, state, port, port_offset), Console(), once)
+
+
+# Listed last: what is asked for less often than a stack.
+app.command("bench")(bench)
+app.add_typer(models_app)
+app.add_typer(license_app)
 
 
 def main() -> None:

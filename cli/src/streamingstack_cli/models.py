@@ -11,7 +11,7 @@ from streamingstack_cli.errors import CommandError, one_line
 from streamingstack_cli.model_progress import pull_all, told
 from streamingstack_cli.prepare import read_stack
 
-models_app = typer.Typer(name="models", help="Models in the shared cache.", no_args_is_help=True)
+models_app = typer.Typer(name="models", help="Fetch models into the shared cache, list them.", no_args_is_help=True)
 
 
 @models_app.command("pull")

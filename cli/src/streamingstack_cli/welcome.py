@@ -49,7 +49,9 @@ def chunks():
 
 client = aai.StreamingClient(aai.StreamingClientOptions(api_key="{api_key}", api_host="{url}"))
 client.on(aai.StreamingEvents.Turn, lambda _, turn: print("final" if turn.end_of_turn else "...", turn.transcript))
-client.connect(aai.StreamingParameters(sample_rate=recording.getframerate(), speech_model="{speech_model}"))
+client.connect(
+    aai.StreamingParameters(sample_rate=recording.getframerate(), speech_model="{speech_model}")
+)
 client.stream(chunks())
 client.disconnect(terminate=True)
 '''

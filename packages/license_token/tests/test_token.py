@@ -250,6 +250,7 @@ def test_a_licence_is_valid_from_its_start_until_its_end_give_or_take_the_clocks
         return
     with pytest.raises(refused) as error:
         verify(TOKEN, KEYS, NOW + after, leeway)
+    assert isinstance(error.value, LicenseExpired | LicenseNotYetValid)
     assert error.value.claims == CLAIMS
 
 
@@ -297,7 +298,8 @@ def test_a_licence_covers_the_models_it_names(models: Any, asked: str, covered: 
 
 
 def private_jwk() -> dict[str, Any]:
-    return json.loads(KEY.to_json())
+    jwk: dict[str, Any] = json.loads(KEY.to_json())
+    return jwk
 
 
 def small_rsa() -> dict[str, Any]:

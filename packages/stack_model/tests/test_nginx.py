@@ -16,19 +16,25 @@ PAIR = BalancerRoute(name="pair", aliases=("two",), backends=("127.0.0.1:1", "12
 NAMED = BalancerRoute(name="named", backends=("asr.example:50051",))
 
 
-def upstreams(text):
+def upstreams(text: str) -> dict[str, list[str]]:
     """Upstream name -> its servers."""
     blocks = re.findall(r"upstream (\S+) \{(.*?)\n    \}", text, re.DOTALL)
     return {name: re.findall(r"server (\S+)", body) for name, body in blocks}
 
 
-def entries(text, variable):
+def body_of(text: str, head: str) -> str:
+    """What stands in the braces of the map with this head."""
+    found = re.search(rf"map {head} \{{(.*?)\}}", text, re.DOTALL)
+    assert found
+    return found[1]
+
+
+def entries(text: str, variable: str) -> dict[str, str]:
     """The lines of the map that sets `variable`, without the default."""
-    body = re.search(rf"map [^\n]* \{variable} \{{(.*?)\}}", text, re.DOTALL).group(1)
-    return dict(re.findall(r'"([^"]*)" "([^"]*)";', body))
+    return dict(re.findall(r'"([^"]*)" "([^"]*)";', body_of(text, rf"[^\n]* \{variable}")))
 
 
-def test_every_pair_of_route_and_pod_to_avoid_has_an_upstream_without_it():
+def test_every_pair_of_route_and_pod_to_avoid_has_an_upstream_without_it() -> None:
     text = render_nginx([PAIR], BalancerOptions())
     assert upstreams(text) == {
         "route_pair": ["127.0.0.1:1", "127.0.0.1:2"],
@@ -41,14 +47,14 @@ def test_every_pair_of_route_and_pod_to_avoid_has_an_upstream_without_it():
     }
 
 
-def test_names_and_aliases_lead_to_one_route_and_nothing_else_does():
+def test_names_and_aliases_lead_to_one_route_and_nothing_else_does() -> None:
     text = render_nginx([PAIR, BalancerRoute(name="empty")], BalancerOptions())
     assert entries(text, "$route") == {"pair": "pair", "two": "pair", "empty": "empty"}
     assert entries(text, "$pool") == {"pair": "route_pair"}
-    assert 'default "";' in re.search(r"map \S+ \$route \{(.*?)\}", text, re.DOTALL).group(1)
+    assert 'default "";' in body_of(text, r"\S+ \$route")
 
 
-def test_names_are_followed_by_resolve_and_addresses_are_not():
+def test_names_are_followed_by_resolve_and_addresses_are_not() -> None:
     options = BalancerOptions(dialect=Dialect.RESOLVE, resolvers=("127.0.0.53",))
     text = render_nginx([PAIR, NAMED], options)
     assert "server asr.example:50051 resolve max_fails" in text
@@ -65,13 +71,13 @@ def test_names_are_followed_by_resolve_and_addresses_are_not():
         ([PAIR, BalancerRoute(name="two")], BalancerOptions(), "name or alias two appears twice"),
     ],
 )
-def test_what_nginx_could_not_do_is_refused(routes, options, reason):
+def test_what_nginx_could_not_do_is_refused(routes: list[BalancerRoute], options: BalancerOptions, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         render_nginx(routes, options)
 
 
 @pytest.mark.parametrize("dialect", list(Dialect))
-def test_streams_are_never_cut_by_size_or_silence(dialect):
+def test_streams_are_never_cut_by_size_or_silence(dialect: Dialect) -> None:
     text = render_nginx([PAIR], BalancerOptions(dialect=dialect))
     for directive in (
         "client_max_body_size 0",
@@ -87,7 +93,7 @@ def test_streams_are_never_cut_by_size_or_silence(dialect):
 
 
 @given(st.text(max_size=40))
-def test_no_backend_can_break_out_of_its_line(backend):
+def test_no_backend_can_break_out_of_its_line(backend: str) -> None:
     try:
         route = BalancerRoute(name="a", backends=(backend,))
     except ValidationError:
@@ -96,7 +102,7 @@ def test_no_backend_can_break_out_of_its_line(backend):
 
 
 @pytest.mark.parametrize("backend", ["127.0.0.1:50051", "[::1]:1", "asr.example:65535", "streaming_asr:50051"])
-def test_addresses_and_names_are_taken(backend):
+def test_addresses_and_names_are_taken(backend: str) -> None:
     assert BalancerRoute(name="a", backends=(backend,)).backends == (backend,)
 
 
@@ -115,7 +121,7 @@ def test_addresses_and_names_are_taken(backend):
         ("routes: [{name: a}, {name: b, aliases: [a]}]", "name or alias a appears twice"),
     ],
 )
-def test_a_bad_routes_file_is_refused_with_its_name_and_field(text, reason):
+def test_a_bad_routes_file_is_refused_with_its_name_and_field(text: str, reason: str) -> None:
     with pytest.raises(RoutesError) as refused:
         parse_routes(text, "routes.yaml")
     assert str(refused.value).startswith("routes.yaml: ")
@@ -123,13 +129,13 @@ def test_a_bad_routes_file_is_refused_with_its_name_and_field(text, reason):
     assert "\n" not in str(refused.value)
 
 
-def test_local_routes_count_ports_in_the_order_of_the_models():
+def test_local_routes_count_ports_in_the_order_of_the_models() -> None:
     routes = local_routes(load_stack(EXAMPLES / "all-models.yaml")).routes
     assert [route.backends for route in routes] == [(f"127.0.0.1:{50051 + n}",) for n in range(len(routes))]
     assert {"u3-pro", "universal-3-5-pro"} <= {value for route in routes for value in route.values}
 
 
-def test_the_routes_file_survives_a_round_trip():
+def test_the_routes_file_survives_a_round_trip() -> None:
     routes = local_routes(load_stack(EXAMPLES / "all-models.yaml"), first_port=60051)
     assert parse_routes(dump_routes(routes), "routes.yaml") == routes
 
@@ -138,5 +144,5 @@ def test_the_routes_file_survives_a_round_trip():
     ("text", "version"),
     [("nginx version: nginx/1.22.1\n", (1, 22, 1)), ("nginx version: nginx/1.31.3 (x)", (1, 31, 3))],
 )
-def test_versions_are_read(text, version):
+def test_versions_are_read(text: str, version: tuple[int, ...]) -> None:
     assert parse_version(text) == version
