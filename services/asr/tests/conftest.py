@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 import soundfile
 from model_store import default_cache, pull, pull_model
@@ -63,6 +64,15 @@ class LocalTriton:
         if self.process is not None:
             self.process.send_signal(how)
             self.process.wait(timeout=30)
+
+    def kill_model(self, model: str) -> None:
+        """Kill the process of one model."""
+        assert self.process is not None
+        for child in psutil.Process(self.process.pid).children():
+            if any(part.endswith(f"/{model}/1/model.py") for part in child.cmdline()):
+                child.kill()
+                return
+        raise AssertionError(f"no process of {model}")
 
     def freeze(self) -> None:
         """Stop it in its tracks."""

@@ -125,6 +125,21 @@ async def test_a_killed_triton_ends_every_call_at_once_and_is_used_again_when_it
     assert await engine.decode(window) == before
 
 
+async def test_a_model_whose_process_is_killed_is_loaded_anew(
+    triton: LocalTriton, engine: TritonEngine, spoken: list[Pcm]
+) -> None:
+    window = Window(spoken[0][: 5 * SAMPLE_RATE], 0)
+    before = await engine.decode(window)
+    calls = [asyncio.create_task(engine.decode(window)) for _ in range(4)]
+    await asyncio.sleep(0.05)
+    triton.kill_model("whisper")
+    outcomes = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 15)
+    assert any(isinstance(outcome, EngineLostError) for outcome in outcomes)
+    await asyncio.wait_for(engine.lost.wait(), 10)
+    await asyncio.wait_for(engine.ready.wait(), START_SECONDS)
+    assert await engine.decode(window) == before
+
+
 async def test_an_idle_engine_notices_a_frozen_triton_and_its_return(triton: LocalTriton, engine: TritonEngine) -> None:
     triton.freeze()
     try:

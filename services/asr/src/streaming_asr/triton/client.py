@@ -2,6 +2,7 @@
 
 Triton that dies is noticed by the first call that fails and, when nothing is asked, by a poll twice a second. Then
 every call in flight ends with EngineLostError, `lost` is set and `ready` cleared until Triton serves its models again.
+A model whose process dies inside a Triton that lives is found by a probe after its first failure, and loaded anew.
 """
 
 import asyncio
@@ -26,6 +27,8 @@ from streaming_asr.windows import padded
 POLL_SECONDS = 0.5
 POLL_PATIENCE = 2.0  # a busy machine may answer late; a dead one refuses at once
 CALL_SECONDS = 20.0
+PROBE_SECONDS = 5.0
+LOAD_SECONDS = 60.0
 MOST_IN_FLIGHT = 64
 DEEP = 4  # decodes that wait or run: beyond it a glimpse would come too late and delay the finals
 SMART_TURN_SAMPLES = 8 * SAMPLE_RATE
@@ -51,6 +54,8 @@ class TritonEngine:
         self._decodes = 0
         self._calls: set[asyncio.Task[Any]] = set()
         self._client: Any = None
+        self._suspects: set[str] = set()
+        self._look = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "TritonEngine":
@@ -148,10 +153,10 @@ class TritonEngine:
                     client_timeout=CALL_SECONDS,
                 )
             except InferenceServerException as failure:
-                raise self._failed(failure, priority) from None
+                raise self._failed(failure, model, priority) from None
         return answer.as_numpy(output)
 
-    def _failed(self, failure: InferenceServerException, priority: int) -> Exception:
+    def _failed(self, failure: InferenceServerException, model: str, priority: int) -> Exception:
         """What a failed call means: Triton is gone, or it dropped a glimpse, or this one call went wrong."""
         status = str(failure.status())
         if priority == GLIMPSE and any(words in str(failure.message()) for words in _DROPPED):
@@ -161,21 +166,46 @@ class TritonEngine:
         elif priority == GLIMPSE and self.ready.is_set():
             return _Rejected()
         else:
-            log.error("the model server failed a call", status=status)
+            log.error("the model server failed a call", status=status, model=model)
+            self._suspects.add(model)
+            self._look.set()
         return EngineLostError("the model server failed a call")
 
     # -- life ---------------------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
         while True:
-            alive = await self._is_serving()
-            if alive and not self.ready.is_set():
+            self._look.clear()
+            if not await self._is_serving():
+                self._lose("its health check failed")
+            elif await self._models_live() and not self.ready.is_set():
                 self.lost.clear()
                 self.ready.set()
                 self._metrics.up.set(1)
-            elif not alive:
-                self._lose("its health check failed")
-            await asyncio.sleep(POLL_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._look.wait(), POLL_SECONDS)
+
+    async def _models_live(self) -> bool:
+        """Whether every model that failed a call still answers; one whose process died is loaded anew.
+
+        Triton goes on calling itself ready when it has lost a model's process, and does not start another.
+        """
+        for model in list(self._suspects):
+            try:
+                await self._client.infer(model, _PROBES[model], client_timeout=PROBE_SECONDS)
+            except InferenceServerException as failure:
+                self._lose(f"model {model} does not answer: {failure.status()}")
+                await self._load_anew(model)
+                return False
+            self._suspects.discard(model)
+        return True
+
+    async def _load_anew(self, model: str) -> None:
+        try:
+            await self._client.unload_model(model, client_timeout=LOAD_SECONDS)
+            await self._client.load_model(model, client_timeout=LOAD_SECONDS)
+        except InferenceServerException as failure:
+            log.error("cannot load the model anew; restart the model server", model=model, status=str(failure.status()))
 
     async def _is_serving(self) -> bool:
         try:
@@ -231,6 +261,17 @@ def _input(name: str, kind: str, values: Any) -> Any:
     tensor = triton.InferInput(name, list(batch.shape), kind)
     tensor.set_data_from_numpy(batch)
     return tensor
+
+
+# The least that each model can be asked, to see whether it lives.
+_PROBES = {
+    "smart_turn": [_input("PCM", "INT16", np.zeros(SAMPLE_RATE, np.int16))],
+    "whisper": [
+        _input("PCM", "INT16", padded(np.zeros(SAMPLE_RATE, np.int16))),
+        _input("SAMPLES", "INT32", np.array([SAMPLE_RATE], np.int32)),
+        _input("STEERING", "UINT8", np.frombuffer(b'{"tentative": true}', np.uint8)),
+    ],
+}
 
 
 def _hypothesis(heard: dict[str, Any], first_sample: int) -> Hypothesis:

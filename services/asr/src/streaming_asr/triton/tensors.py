@@ -5,11 +5,17 @@ against numpy 1: with numpy 2 it reads the first element over and over and write
 go by DLPack, and text as UINT8.
 """
 
+import ctypes
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+
+_TAKEN = b"used_dltensor"
+_set_name = ctypes.pythonapi.PyCapsule_SetName
+_set_name.argtypes = (ctypes.py_object, ctypes.c_char_p)
+_set_name.restype = ctypes.c_int
 
 
 def read(request: Any, name: str) -> Any:
@@ -20,7 +26,11 @@ def read(request: Any, name: str) -> Any:
 def respond(name: str, values: Sequence[Any] | bytes, kind: Any) -> Any:
     """A response with one output, `values` as one row of numpy type `kind`."""
     row = np.frombuffer(values, kind) if isinstance(values, bytes) else np.array(values, kind)
-    return pb_utils.InferenceResponse([pb_utils.Tensor.from_dlpack(name, row.reshape(1, -1).copy())])
+    capsule = row.reshape(1, -1).copy().__dlpack__()
+    tensor = pb_utils.Tensor.from_dlpack(name, capsule)
+    # Triton marks the capsule as taken by a name that numpy does not know, which numpy then reports each time.
+    _set_name(capsule, _TAKEN)
+    return pb_utils.InferenceResponse([tensor])
 
 
 def answer(sender: Any, response: Any) -> None:
