@@ -138,7 +138,7 @@ def test_json_made_to_break_parsers_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", "", None, ["EdDSA"], "HS256", "HS512", "ES384"])
-@pytest.mark.parametrize("signature", ["", "AA", TOKEN.split(".")[2]])
+@pytest.mark.parametrize("signature", ["", "AA", TOKEN.split(".")[2]], ids=["none", "short", "another licence's"])
 def test_an_algorithm_that_is_not_allowed_is_forged(algorithm: Any, signature: str) -> None:
     with pytest.raises((LicenseForged, LicenseMalformed)) as refused:
         verify(f"{part({'alg': algorithm, 'kid': KEY.key_id})}.{part(CLAIMS.payload())}.{signature}", KEYS, NOW)
@@ -163,7 +163,7 @@ def test_a_mac_made_with_the_public_key_as_its_secret_is_forged(secret: bytes, n
         verify(f"{signing_input}.{b64(mac.finalize())}", KEYS, NOW)
 
 
-@pytest.mark.parametrize("key_id", [OTHER.key_id, KEY.key_id, None])
+@pytest.mark.parametrize("key_id", [OTHER.key_id, KEY.key_id, None], ids=["its own", "the pinned", "none"])
 def test_a_licence_signed_by_another_key_is_forged_whatever_key_it_names(key_id: str | None) -> None:
     token = jwt.PyJWS().encode(
         json.dumps(CLAIMS.payload()).encode(), OTHER.private_key, "EdDSA", headers={"kid": key_id} if key_id else None
@@ -276,7 +276,11 @@ def test_a_forged_licence_that_is_also_expired_is_forged() -> None:
         verify(token, KEYS, CLAIMS.expires_at + timedelta(days=1))
 
 
-@pytest.mark.parametrize("token", [TOKEN[:-3], TOKEN[:40], "x", with_claims(sub=7), with_claims(aud="x")])
+@pytest.mark.parametrize(
+    "token",
+    [TOKEN[:-3], TOKEN[:40], "x", with_claims(sub=7), with_claims(aud="x")],
+    ids=["cut short", "its head", "a letter", "a wrong claim", "another audience"],
+)
 def test_no_error_repeats_any_of_the_token(token: str) -> None:
     with pytest.raises(LicenseError) as refused:
         verify(token, KEYS, NOW)
