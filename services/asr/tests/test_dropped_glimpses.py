@@ -21,6 +21,6 @@ async def test_only_a_server_that_is_gone_is_given_up(priority, message, stays):
     engine.ready.set()
     engine.lost.clear()
     failure = InferenceServerException(message, status="StatusCode.UNAVAILABLE")
-    meaning = engine._failed(failure, priority)
+    meaning = engine._failed(failure, "whisper", priority)
     assert isinstance(meaning, EngineLostError) != stays
     assert engine.ready.is_set() == stays

@@ -197,7 +197,7 @@ class RecognitionStream:
         if segment is not None and self._words is None:
             self._words = SegmentWords(
                 replacing=self._offer.replacing,
-                start=segment.start,
+                start=max(segment.start, self.inbox.recording.begin),  # a resumed one begins where its replay does
                 floor=segment.floor,
                 final=final,
                 before=self._before,
