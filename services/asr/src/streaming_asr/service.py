@@ -22,6 +22,7 @@ from streaming_asr.stream import Offer, RecognitionStream
 REPLAY_SECONDS = 30.0  # a replay that takes longer no longer holds up others
 IDLE_SECONDS = 20.0  # rule 13: a slot without any message for this long is freed
 OUTGOING = 256
+WRITE_SECONDS = 1.0
 
 log = get_logger(__name__)
 
@@ -139,6 +140,7 @@ class Call:
         self._verdict: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._last_message = time.monotonic()
         self._arrivals: deque[tuple[int, float]] = deque()
+        self._writing: asyncio.Future[None] | None = None
 
     def end(self, reason: StreamEnd) -> None:
         """End the call with this status, from outside."""
@@ -169,6 +171,7 @@ class Call:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._written()
             if not self._verdict.done():
                 self._verdict.cancel()
 
@@ -183,8 +186,18 @@ class Call:
 
     async def _write(self) -> None:
         while True:
-            await self._context.write(await self._out.get())
+            response = await self._out.get()
+            # Never cancelled half-way: gRPC refuses to end a call, with whatever status, while a write is under way.
+            self._writing = asyncio.ensure_future(self._context.write(response))
+            await asyncio.shield(self._writing)
             self._out.task_done()
+
+    async def _written(self) -> None:
+        """Wait for the write that is under way; a gateway that reads nothing is not waited for."""
+        if self._writing is not None:
+            await asyncio.wait({self._writing}, timeout=WRITE_SECONDS)
+            if self._writing.done() and not self._writing.cancelled():
+                self._writing.exception()
 
     async def _flush(self, writer: "asyncio.Task[None]") -> None:
         """Let everything that was said reach the gateway; a writer that fails ends the wait."""
