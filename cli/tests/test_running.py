@@ -57,10 +57,11 @@ def stack_of(state: Path, *processes: Process) -> LocalStack:
 
 @pytest.fixture
 def nothing_left() -> Iterator[None]:
-    """After the test no process that it started is there."""
+    """After the test no process that it started is there; other files' fixtures may have theirs in this worker."""
+    before = set(psutil.Process().children(recursive=True))
     yield
     deadline = time.monotonic() + 20
-    while (left := psutil.Process().children(recursive=True)) and time.monotonic() < deadline:
+    while (left := set(psutil.Process().children(recursive=True)) - before) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not left
 
