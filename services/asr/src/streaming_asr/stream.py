@@ -210,7 +210,7 @@ class RecognitionStream:
         due = self._endpointer.due(at)
         if due is None:
             return
-        if at > self._emit_after:
+        if self._frame_start > self._emit_after:  # the frame that the context ends in may have a voice
             self._endpointer.asked(due)
             await self._ask(at, pb.CHECKPOINT_REASON_SILENCE, due)
         elif due != self._endpointer.checkpoints_ms[-1]:
