@@ -69,8 +69,9 @@ contract:  ## Of check: the protobuf contract
 	@buf lint
 
 bench: setup  ## Measure 1, 2, 4, 8 real-time sessions and memory, write docs/benchmarks.md: STACK= SESSIONS=
-	@$(BENCH) --up '$(STACK)' --sessions '$(SESSIONS)' --section load --plot docs/benchmarks.png --max-wer-gap 1
-	@$(BENCH) --up examples/minimal.yaml --sessions 2 --clips 8 --section one --title 'One model' --max-pss 1.2
+	@$(BENCH) --up '$(STACK)' --sessions '$(SESSIONS)' --clips 12 --section load --plot docs/benchmarks.png
+	@$(BENCH) --up examples/minimal.yaml --sessions 2 --section accuracy --title 'Accuracy, every English recording' \
+		--max-wer-gap 1 --max-pss 1.2
 	@$(BENCH) --up examples/all-models.yaml --sessions 2 --clips 8 --section three --title 'Three models' --max-pss 2.5 \
 		--speech-model universal-streaming-english --speech-model universal-streaming-multilingual \
 		--speech-model universal-3-5-pro
