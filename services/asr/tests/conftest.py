@@ -60,10 +60,13 @@ class LocalTriton:
             self.process = subprocess.Popen(command.argv, env=command.environment, stdout=log, stderr=log)
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
-        """End it and wait for that; its models' processes follow by themselves."""
-        if self.process is not None:
+        """End it and wait for that; its models' processes, which outlive a SIGKILL, are ended too."""
+        if self.process is not None and self.process.returncode is None:
+            models = psutil.Process(self.process.pid).children()
             self.process.send_signal(how)
             self.process.wait(timeout=30)
+            for left in psutil.wait_procs(models, timeout=1)[1]:
+                left.kill()
 
     def kill_model(self, model: str) -> None:
         """Kill the process of one model."""
