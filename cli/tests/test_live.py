@@ -29,7 +29,8 @@ def test_a_pipe_gets_a_line_for_every_change_and_every_turn() -> None:
     assert out.getvalue() == "  ... hello\n  ... hello there\n[01:01.2] Hello there.\n"
 
 
-def test_a_terminal_keeps_turns_only() -> None:
+def test_a_terminal_keeps_turns_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
     out = io.StringIO()
     with Show(Console(file=out, force_terminal=True, width=80)) as show:
         show.partial(partial("hello there"))

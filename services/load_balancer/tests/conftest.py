@@ -16,6 +16,7 @@ from pathlib import Path
 
 import dnslib.server
 import grpc
+import psutil
 import pytest
 from dnslib import QTYPE, RCODE, RR, A
 from stack_model.nginx import BalancerOptions, BalancerRoute, Dialect, render_nginx
@@ -140,8 +141,7 @@ class Balancer:
             return answer.status
 
     def nginx_processes(self):
-        found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False)
-        return [int(line) for line in found.stdout.split()]
+        return [child.pid for child in psutil.Process(self.process.pid).children()]
 
     def stop(self):
         if self.process.poll() is None:
