@@ -14,27 +14,16 @@ from dataclasses import dataclass
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 
 from streaming_asr import replies
-from streaming_asr.agreement import GLIMPSE, GRID, SegmentWords
+from streaming_asr.agreement import GLIMPSE, GRID
 from streaming_asr.endpointing import Endpointer, Started, Stopped
-from streaming_asr.engine import (
-    SAMPLE_RATE,
-    VAD_FRAME,
-    EngineLostError,
-    HeardWord,
-    Hypothesis,
-    VoiceActivity,
-    Window,
-    WindowEngine,
-)
+from streaming_asr.engine import SAMPLE_RATE, VAD_FRAME, EngineLostError, VoiceActivity, Window, WindowEngine
+from streaming_asr.hearing import Hearing
 from streaming_asr.inbox import Inbox
 
 CREDIT = 2 * SAMPLE_RATE
 RENEW_AFTER = CREDIT // 2
 PROGRESS_SECONDS = 0.8  # the contract asks for one a second at least
 PREFERRED_CHUNK_MS = 96  # three voice-activity frames
-END_OF_TURN_AUDIO = 8 * SAMPLE_RATE
-# The first window of a segment begins up to 8 s before it, and is decoded up to 2 s after its start.
-KEPT_AUDIO = 10 * SAMPLE_RATE
 FRAMES_AT_ONCE = 32
 
 Send = Callable[[pb.RecognizeResponse], Awaitable[None]]
@@ -61,15 +50,8 @@ class RecognitionStream:
     ) -> None:
         self.inbox = Inbox(opening.first_sample)
         self.caught_up = asyncio.Event()
-        self._engine, self._send, self._offer = engine, send, offer
+        self._send, self._offer = send, offer
         self._emit_after = opening.emit_after_sample
-        self._config = Window(
-            pcm=self.inbox.recording.slice(0, 0),
-            first_sample=0,
-            language_codes=tuple(opening.language_codes),
-            prompt=opening.prompt,
-            keyterms=tuple(opening.keyterms),
-        )
         self._endpointer = Endpointer(
             threshold=opening.vad_threshold,
             checkpoints_ms=opening.checkpoints_ms,
@@ -80,19 +62,15 @@ class RecognitionStream:
             first_sample=opening.first_sample,
             context_until=opening.emit_after_sample,
         )
-        self._index = replies.WordIndex(opening.next_word_index, counting=not offer.replacing)
-        self._words: SegmentWords | None = None
-        self._before: list[HeardWord] = []
-        self._begin_segment([replies.heard_word(word) for word in opening.final_words])
+        self._hearing = Hearing(opening, engine, self.inbox.recording, replacing=offer.replacing)
+        if self._endpointer.segment is not None:  # resumed: whatever was heard of it is to be heard again
+            self._hearing.begin(self._endpointer.segment, opening.final_words)
+            self._hearing.voiced()
         self._at = opening.first_sample
         self._frame_start = -(-opening.first_sample // VAD_FRAME) * VAD_FRAME
         self._voice = voice.open(self._frame_start)
         self._probabilities: deque[float] = deque()
         self._peak = 0.0
-        self._voiced_since_grid = self._voiced_since_close = self._endpointer.segment is not None
-        self._closing: list[HeardWord] = []
-        self._heard = Hypothesis()
-        self._eot_score = 0.0
         self._checkpoints = 0
         self._asking = False
         self._last_event = self._emit_after
@@ -182,27 +160,15 @@ class RecognitionStream:
         self._peak = max(self._peak, probability)
         happening = self._endpointer.hear(start, end, probability)
         if self._endpointer.speaking:
-            self._voiced_since_grid = self._voiced_since_close = True
+            self._hearing.voiced()
         await self._announce(happening)
 
     async def _announce(self, happening: Started | Stopped | None) -> None:
         if happening is None:
             return
-        self._begin_segment([])
+        self._hearing.begin(self._endpointer.segment)
         if happening.at > self._emit_after or (happening.at == self._emit_after == 0):
             await self._emit(happening.at, replies.speech(happening))
-
-    def _begin_segment(self, final: list[HeardWord]) -> None:
-        segment = self._endpointer.segment
-        if segment is not None and self._words is None:
-            self._words = SegmentWords(
-                replacing=self._offer.replacing,
-                start=max(segment.start, self.inbox.recording.begin),  # a resumed one begins where its replay does
-                floor=segment.floor,
-                final=final,
-                before=self._before,
-            )
-            self._closing = []
 
     # -- checkpoints, orders, segments --------------------------------------------------------------------------
 
@@ -220,7 +186,7 @@ class RecognitionStream:
     async def _ask(self, at: int, reason: pb.CheckpointReason, silence_ms: int) -> None:
         """Send a checkpoint and wait for its answer. Raises HalfClosed."""
         segment = self._endpointer.next_segment
-        closed = await self._close_words(at)
+        closed = await self._hearing.close(at)
         self._checkpoints += 1
         answer = self.inbox.expect_answer(self._checkpoints)
         self.inbox.credit = max(self.inbox.credit, at + CREDIT)
@@ -231,9 +197,9 @@ class RecognitionStream:
             reason=reason,
             silence_ms=silence_ms,
             words=closed,
-            eot_score=self._eot_score,
-            language=self._heard.language,
-            language_confidence=self._heard.language_confidence,
+            eot_score=self._hearing.eot_score,
+            language=self._hearing.last.language,
+            language_confidence=self._hearing.last.language_confidence,
             send_through_sample=self.inbox.credit,
         )
         self._asking = True
@@ -246,11 +212,7 @@ class RecognitionStream:
             await self._end_segment(at)
 
     async def _end_segment(self, at: int) -> None:
-        self._before = self._words.ending(self._closing) if self._words is not None else []
-        if self._words is not None:
-            self._before = self._words.ending(self._closing)
-        self._words = None
-        self._closing, self._heard = [], Hypothesis()
+        self._hearing.end()
         await self._announce(self._endpointer.close(at))
 
     def _apply_updates(self, at: int) -> None:
@@ -265,16 +227,7 @@ class RecognitionStream:
             self._endpointer.threshold = update.vad_threshold
         if update.HasField("checkpoints"):
             self._endpointer.checkpoints_ms = tuple(update.checkpoints.ms)
-        config = self._config
-        self._config = Window(
-            pcm=config.pcm,
-            first_sample=0,
-            language_codes=tuple(update.language_codes.codes)
-            if update.HasField("language_codes")
-            else config.language_codes,
-            prompt=update.prompt if update.HasField("prompt") else config.prompt,
-            keyterms=tuple(update.keyterms.terms) if update.HasField("keyterms") else config.keyterms,
-        )
+        self._hearing.steer(update)
 
     async def _obey(self, at: int) -> None:
         """Finalizes of this position, and the updates behind them."""
@@ -283,67 +236,37 @@ class RecognitionStream:
             if order is None:
                 return
             segment = self._endpointer.next_segment
-            closed = await self._close_words(at)
-            reply = replies.finalized(order, segment, at, closed, self._eot_score, self._heard)
+            closed = await self._hearing.close(at)
+            reply = replies.finalized(order, segment, at, closed, self._hearing.eot_score, self._hearing.last)
             await self._emit(at, reply)
             await self._end_segment(at)
             self._apply_updates(at)
 
     # -- words --------------------------------------------------------------------------------------------------
 
-    def _window(self, start: int, at: int) -> Window:
-        recording, config = self.inbox.recording, self._config
-        start = max(start, recording.begin)
-        return Window(recording.slice(start, at), start, config.language_codes, config.prompt, config.keyterms)
-
-    async def _close_words(self, at: int) -> list[pb.Word]:
-        """Decode everything up to `at`; sets the end-of-turn score."""
-        if self._words is None or self._endpointer.segment is None:
-            self._eot_score = 0.0
-            return []
-        turn = self._window(max(self._endpointer.segment.start, at - END_OF_TURN_AUDIO), at)
-        if not self._voiced_since_close:
-            self._eot_score = await self._engine.end_of_turn(turn)
-            return self._index.final(self._closing if self._offer.replacing else [])
-        window = self._window(self._words.window_start(at), at)
-        self._heard, self._eot_score = await asyncio.gather(self._engine.decode(window), self._engine.end_of_turn(turn))
-        self._closing = self._words.close(self._heard, at)
-        self._voiced_since_close = self._voiced_since_grid = False
-        return self._index.final(self._closing)
-
     async def _decode_on_grid(self, at: int) -> None:
-        if self._words is None or self._endpointer.segment is None:
-            self.inbox.recording.forget(at - KEPT_AUDIO)
+        window = self._hearing.window(at)
+        if window is None:
             return
-        begin = self._words.window_start(at)
-        self.inbox.recording.forget(min(begin, at - KEPT_AUDIO))
-        if not self._voiced_since_grid:
-            return
-        window = self._window(begin, at)
         if at % GRID:
-            self._glimpse(window, at)
+            if self._side is None or self._side.done():
+                self._side = asyncio.create_task(self._glimpse(window, at, self._endpointer.next_segment))
             return
-        self._voiced_since_grid = False
-        self._heard = await self._engine.decode(window)
-        final, tentative = self._words.commit(self._heard, at)
-        numbered = self._index.final(final)
-        if numbered or tentative:
+        final, tentative = await self._hearing.commit(window, at)
+        if final or tentative:
             segment = self._endpointer.next_segment
-            await self._emit(at, replies.words(segment, at, numbered, tentative, self._eot_score))
+            await self._emit(at, replies.words(segment, at, final, tentative, self._hearing.eot_score))
 
-    def _glimpse(self, window: Window, at: int) -> None:
-        if self._side is None or self._side.done():
-            self._side = asyncio.create_task(self._tentative(window, at, self._endpointer.next_segment))
-
-    async def _tentative(self, window: Window, at: int, segment: int) -> None:
+    async def _glimpse(self, window: Window, at: int, segment: int) -> None:
         """Tentative words on the side; dropped when the stream has gone on to something newer."""
         with contextlib.suppress(EngineLostError):  # the next decode of the stream itself reports it
-            hypothesis = await self._engine.glimpse(window)
+            hypothesis = await self._hearing.glimpse(window)
             stale = self._asking or segment != self._endpointer.next_segment or at < self._last_event
-            if hypothesis is None or stale or self._words is None:
+            if hypothesis is None or stale:
                 return
-            tentative = self._words.glimpse(hypothesis, at)
-            await self._emit(at, replies.words(segment, at, [], tentative, self._eot_score))
+            tentative = self._hearing.tentative(hypothesis, at)
+            if tentative is not None:
+                await self._emit(at, replies.words(segment, at, [], tentative, self._hearing.eot_score))
 
     # -- out ----------------------------------------------------------------------------------------------------
 

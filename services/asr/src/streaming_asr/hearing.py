@@ -1,0 +1,123 @@
+"""The words of one stream: which window each decode takes, and what becomes of its hypothesis.
+
+The stream says where; this asks the engine and keeps the open segment's words, so that what was heard depends on
+positions alone.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from streamingstack.asr.v1 import recognizer_pb2 as pb
+
+from streaming_asr.agreement import SegmentWords
+from streaming_asr.endpointing import Segment
+from streaming_asr.engine import SAMPLE_RATE, HeardWord, Hypothesis, Window, WindowEngine
+from streaming_asr.inbox import Recording
+from streaming_asr.replies import WordIndex, heard_word
+
+END_OF_TURN_AUDIO = 8 * SAMPLE_RATE
+# The first window of a segment begins up to 8 s before it, and is decoded up to 2 s after its start.
+KEPT_AUDIO = 10 * SAMPLE_RATE
+
+
+class Hearing:
+    """Decodes the recording of one stream; `last` is what was heard last, `eot_score` the last end-of-turn score."""
+
+    def __init__(self, opening: pb.Open, engine: WindowEngine, recording: Recording, *, replacing: bool) -> None:
+        self.eot_score = 0.0
+        self.last = Hypothesis()
+        self._engine, self._recording, self._replacing = engine, recording, replacing
+        self._index = WordIndex(opening.next_word_index, counting=not replacing)
+        self._steering = Window(
+            pcm=recording.slice(0, 0),
+            first_sample=0,
+            language_codes=tuple(opening.language_codes),
+            prompt=opening.prompt,
+            keyterms=tuple(opening.keyterms),
+        )
+        self._segment: Segment | None = None
+        self._words: SegmentWords | None = None
+        self._closing: list[HeardWord] = []
+        self._before: list[HeardWord] = []
+        self._voiced_since_grid = self._voiced_since_close = False
+
+    def begin(self, segment: Segment | None, final: Sequence[pb.Word] = ()) -> None:
+        """A segment is open; `final` are its words so far, on a RESUME. Nothing happens when it was begun already."""
+        if segment is None or self._words is not None:
+            return
+        self._segment = segment
+        self._words = SegmentWords(
+            replacing=self._replacing,
+            start=max(segment.start, self._recording.begin),  # a resumed one begins where its replay does
+            floor=segment.floor,
+            final=[heard_word(word) for word in final],
+            before=self._before,
+        )
+        self._closing = []
+
+    def end(self) -> None:
+        """The segment ended; its words are context for the next."""
+        self._before = self._words.ending(self._closing) if self._words is not None else []
+        self._segment = self._words = None
+        self._closing, self.last = [], Hypothesis()
+
+    def voiced(self) -> None:
+        """Somebody spoke: there is something to decode."""
+        self._voiced_since_grid = self._voiced_since_close = True
+
+    def steer(self, update: pb.Update) -> None:
+        """Languages, prompt and keyterms from here on; what the update leaves out stays."""
+        if update.HasField("language_codes"):
+            self._steering = replace(self._steering, language_codes=tuple(update.language_codes.codes))
+        if update.HasField("prompt"):
+            self._steering = replace(self._steering, prompt=update.prompt)
+        if update.HasField("keyterms"):
+            self._steering = replace(self._steering, keyterms=tuple(update.keyterms.terms))
+
+    async def close(self, at: int) -> list[pb.Word]:
+        """Decode everything up to `at`, and score the end of the turn; the words as a Checkpoint carries them.
+
+        Without a voice since the last close nothing is decoded again. Raises EngineLostError.
+        """
+        if self._words is None or self._segment is None:
+            self.eot_score = 0.0
+            return []
+        turn = self._window(max(self._segment.start, at - END_OF_TURN_AUDIO), at)
+        if not self._voiced_since_close:
+            self.eot_score = await self._engine.end_of_turn(turn)
+            return self._index.final(self._closing if self._replacing else [])
+        window = self._window(self._words.window_start(at), at)
+        self.last, self.eot_score = await asyncio.gather(self._engine.decode(window), self._engine.end_of_turn(turn))
+        self._closing = self._words.close(self.last, at)
+        self._voiced_since_close = self._voiced_since_grid = False
+        return self._index.final(self._closing)
+
+    def window(self, at: int) -> Window | None:
+        """What a decode at grid position `at` would take; None: nobody spoke since the last. Forgets older audio."""
+        if self._words is None:
+            self._recording.forget(at - KEPT_AUDIO)
+            return None
+        begin = self._words.window_start(at)
+        self._recording.forget(min(begin, at - KEPT_AUDIO))
+        return self._window(begin, at) if self._voiced_since_grid else None
+
+    async def commit(self, window: Window, at: int) -> tuple[list[pb.Word], list[HeardWord]]:
+        """Decode at grid position `at`: the words that became final, and the tentative ones. Raises EngineLostError."""
+        assert self._words is not None, "a window is of an open segment"
+        self._voiced_since_grid = False
+        self.last = await self._engine.decode(window)
+        final, tentative = self._words.commit(self.last, at)
+        return self._index.final(final), tentative
+
+    async def glimpse(self, window: Window) -> Hypothesis | None:
+        """A decode for tentative words; None when the engine is busy. Raises EngineLostError."""
+        return await self._engine.glimpse(window)
+
+    def tentative(self, hypothesis: Hypothesis, at: int) -> list[HeardWord] | None:
+        """The tentative words of a glimpse at `at`; None when no segment is open any more."""
+        return None if self._words is None else self._words.glimpse(hypothesis, at)
+
+    def _window(self, start: int, at: int) -> Window:
+        start = max(start, self._recording.begin)
+        return replace(self._steering, pcm=self._recording.slice(start, at), first_sample=start)
