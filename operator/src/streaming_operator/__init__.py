@@ -1,0 +1,1 @@
+"""The operator: a StreamingStack in, its children and its status out."""

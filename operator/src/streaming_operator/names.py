@@ -1,0 +1,79 @@
+"""Every name, label, annotation and port that the operator gives: derived here and nowhere else. Pure."""
+
+GROUP = "streamingstack.dev"
+FIELD_MANAGER = "streaming-operator"
+
+# Labels. Selectors hold exactly NAME, INSTANCE, COMPONENT and, for a pool, POOL: never anything of a user's.
+NAME = "app.kubernetes.io/name"
+INSTANCE = "app.kubernetes.io/instance"
+COMPONENT = "app.kubernetes.io/component"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+POOL = f"{GROUP}/pool"
+STACK = f"{GROUP}/stack"
+APP = "streaming-stack"
+
+CONFIG_HASH = f"{GROUP}/config-hash"
+
+# Ports inside pods.
+GATEWAY_PORT = 8080
+METRICS_PORT = 9090
+LICENSE_PROXY_PORT = 8080
+GRPC_PORT = 50051
+BALANCER_HEALTH_PORT = 8080
+MODEL_STORE_PORT = 8080
+TRITON_HTTP_PORT = 8000
+TRITON_GRPC_PORT = 8001
+TRITON_METRICS_PORT = 8002
+
+# Components, the values of COMPONENT.
+GATEWAY = "gateway"
+LICENSE_PROXY = "license-proxy"
+LOAD_BALANCER = "asr-lb"
+ASR = "asr"
+MODEL_STORE = "model-store"
+
+
+def gateway(stack: str) -> str:
+    """Deployment, Service, HPA, PDB of the gateway."""
+    return f"{stack}-gateway"
+
+
+def license_proxy(stack: str) -> str:
+    """StatefulSet and Services of the licence proxy."""
+    return f"{stack}-license-proxy"
+
+
+def load_balancer(stack: str) -> str:
+    """Deployment and Service of nginx."""
+    return f"{stack}-asr-lb"
+
+
+def pool(stack: str, model: str) -> str:
+    """Deployment, headless Service, HPA, PDB of one model's recognisers."""
+    return f"{stack}-asr-{model}"
+
+
+def model_store(stack: str) -> str:
+    """Deployment, Service and claim of the model store."""
+    return f"{stack}-model-store"
+
+
+def api_keys(stack: str) -> str:
+    """Secret with the hashes of the API keys that pods mount, where the stack names none."""
+    return f"{stack}-api-keys"
+
+
+def first_key(stack: str) -> str:
+    """Secret with the first API key in clear; no pod mounts it."""
+    return f"{stack}-first-key"
+
+
+def selector(stack: str, component: str, model: str | None = None) -> dict[str, str]:
+    """What finds the pods of one component, or of one pool of recognisers."""
+    found = {NAME: APP, INSTANCE: stack, COMPONENT: component}
+    return found if model is None else {**found, POOL: model}
+
+
+def labels(stack: str, component: str, model: str | None = None) -> dict[str, str]:
+    """Labels of a child: its selector, whose it is, and who manages it."""
+    return {**selector(stack, component, model), STACK: stack, MANAGED_BY: FIELD_MANAGER}
