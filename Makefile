@@ -20,10 +20,10 @@ TYPED_TESTS := $(wildcard packages/*/tests) services/license_proxy/tests service
 PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
 export PATH STREAMINGSTACK_AUDIO WORKERS
 
-.PHONY: help setup run up test check lint types imports contract bench clean
+.PHONY: help setup run up test check lint types imports contract bench long-stream clean
 
 help:  ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@printf '\n'
 	@printf '  %-32s %s\n' \
 		'STACK=$(STACK)' 'a StreamingStack; see examples/' \
@@ -75,6 +75,10 @@ bench: setup  ## Measure 1, 2, 4, 8 real-time sessions and memory, write docs/be
 	@$(BENCH) --up examples/all-models.yaml --sessions 2 --clips 8 --section three --title 'Three models' --max-pss 2.5 \
 		--speech-model universal-streaming-english --speech-model universal-streaming-multilingual \
 		--speech-model universal-3-5-pro
+
+long-stream: setup  ## One stream of three hours through real Whisper: memory, cost and words by quarter
+	@python -m streamingstack_bench.long_stream --up examples/minimal.yaml --audio '$(STREAMINGSTACK_AUDIO)' \
+		--port-offset $(PORT_OFFSET) --markdown docs/benchmarks.md
 
 clean:  ## Remove the environment, caches and the state of local stacks
 	@rm -rf .venv .bootstrap .state .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
