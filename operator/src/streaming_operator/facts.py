@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from stack_model.api import Model
+
 
 @dataclass(frozen=True)
 class Images:
@@ -42,8 +44,15 @@ class Inputs:
     # Hash of the first API key, where the operator made one; None where the user's Secret is used.
     first_key_hash: str | None = None
     default_storage_class: bool = True
-    # Models that are no longer in the spec and still have streams: their pools stay, unlisted, until they are empty.
-    leaving: tuple[str, ...] = ()
+    # Models that are no longer in the spec and still have streams, as their pools were last applied (read back from the
+    # annotation names.MODEL of each pool's Deployment): their pools and routes stay, unlisted, until they are empty.
+    leaving: tuple[Model, ...] = ()
+    # What pods read only when they start: "Secret/name" or "ConfigMap/name" to a digest of its data. It rolls them.
+    versions: Mapping[str, str] = field(default_factory=dict)
+    # How many licence proxies must stay though fewer are wanted: the highest ordinal with undelivered usage, plus one.
+    undelivered_proxies: int = 0
+    # Kubernetes mounts images as volumes (1.35 and newer, with a runtime that does); else they are copied from.
+    image_volumes: bool = False
     cluster_dns: str = "kube-dns.kube-system.svc.cluster.local"
     cluster_domain: str = "cluster.local"
 

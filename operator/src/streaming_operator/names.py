@@ -13,6 +13,8 @@ STACK = f"{GROUP}/stack"
 APP = "streaming-stack"
 
 CONFIG_HASH = f"{GROUP}/config-hash"
+# On a pool's Deployment: the model as JSON, so that a pool whose model left the spec can still be built.
+MODEL = f"{GROUP}/model"
 
 # Ports inside pods.
 GATEWAY_PORT = 8080
@@ -44,8 +46,13 @@ def license_proxy(stack: str) -> str:
 
 
 def load_balancer(stack: str) -> str:
-    """Deployment and Service of nginx."""
-    return f"{stack}-asr-lb"
+    """Deployment and Service of nginx; not below `-asr-`, where a model may have any name."""
+    return f"{stack}-lb"
+
+
+def license_proxy_pods(stack: str) -> str:
+    """Headless Service that gives every licence proxy a name of its own."""
+    return f"{stack}-license-proxy-pods"
 
 
 def pool(stack: str, model: str) -> str:
@@ -56,6 +63,16 @@ def pool(stack: str, model: str) -> str:
 def model_store(stack: str) -> str:
     """Deployment, Service and claim of the model store."""
     return f"{stack}-model-store"
+
+
+def routes(stack: str) -> str:
+    """ConfigMap with the load balancer's routes."""
+    return f"{stack}-lb-routes"
+
+
+def models(stack: str) -> str:
+    """ConfigMap with the models that the gateway lists."""
+    return f"{stack}-gateway-models"
 
 
 def api_keys(stack: str) -> str:
