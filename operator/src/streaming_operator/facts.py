@@ -55,6 +55,10 @@ class Inputs:
     image_volumes: bool = False
     cluster_dns: str = "kube-dns.kube-system.svc.cluster.local"
     cluster_domain: str = "cluster.local"
+    # Where the operator runs: it reads the pods' metrics and the licence proxies' states from there.
+    operator_namespace: str = "streamingstack-system"
+    # host:port of the metrics adapter's external scaler, for KEDA; None where there is none.
+    scaler_address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,13 @@ class PodsFact:
     active: int | None = None
     capacity: int | None = None
     draining_active: int | None = None
-    # Why pods do not start, as (reason, message): ImagePullBackOff, Unschedulable, a quota, CrashLoopBackOff, LoadingModel...
+    # Why pods do not start, as (reason, message): ImagePullBackOff, Unschedulable, a quota, CrashLoopBackOff,
+    # LoadingModel...
     blocked: tuple[tuple[str, str], ...] = ()
     # Deployed generation is the wanted one and fully rolled.
     rolled: bool = True
+    # Creation of the oldest pod that has started and is not ready yet: what it loads, it loads since then.
+    loading_since: datetime | None = None
 
 
 @dataclass(frozen=True)

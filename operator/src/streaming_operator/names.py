@@ -13,6 +13,16 @@ STACK = f"{GROUP}/stack"
 APP = "streaming-stack"
 
 CONFIG_HASH = f"{GROUP}/config-hash"
+
+# What the autoscaler asks for, per pod: active + refused in the last minute + the share of the headroom.
+GATEWAY_LOAD = "streaming_gateway_sessions_wanted"
+ASR_LOAD = "streaming_asr_streams_wanted"
+
+# Names of container ports that others refer to.
+HTTP = "http"
+GRPC = "grpc"
+METRICS = "metrics"
+TRITON_METRICS = "triton-metrics"
 # On a pool's Deployment: the model as JSON, so that a pool whose model left the spec can still be built.
 MODEL = f"{GROUP}/model"
 
@@ -83,6 +93,21 @@ def api_keys(stack: str) -> str:
 def first_key(stack: str) -> str:
     """Secret with the first API key in clear; no pod mounts it."""
     return f"{stack}-first-key"
+
+
+def default_deny(stack: str) -> str:
+    """NetworkPolicy that every pod of the stack falls under."""
+    return f"{stack}-default-deny"
+
+
+def monitor(stack: str) -> str:
+    """PodMonitor over all pods of the stack."""
+    return stack
+
+
+def stack_selector(stack: str) -> dict[str, str]:
+    """What finds all pods of one stack and no other's."""
+    return {NAME: APP, INSTANCE: stack}
 
 
 def selector(stack: str, component: str, model: str | None = None) -> dict[str, str]:
