@@ -112,7 +112,7 @@ def test_addresses_and_names_are_taken(backend: str) -> None:
         ("routes: [", "while parsing a flow"),
         ("", "expected a mapping with `routes`, found NoneType"),
         ("{}", "routes: Field required"),
-        ("routes: [{name: A}]", "routes.0.name: String should match pattern"),
+        ("routes: [{name: A}]", "routes.0.name: Value error, use at most 40 lower-case letters"),
         ("routes: [{name: a, bakends: []}]", "routes.0.bakends: Extra inputs are not permitted"),
         ('routes: [{name: a, backends: ["h"]}]', "routes.0.backends: Value error, 'h' is not host:port"),
         ('routes: [{name: a, backends: ["h:0"]}]', "h:0: the port must be between 1 and 65535"),
