@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 
@@ -34,10 +35,35 @@ class Rule:
     holds: Callable[[Any], bool]
 
 
+def _as_declared(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Adds to the JSON schema what pydantic leaves out: rules, and defaults that are made afresh each time."""
+    for field in model.model_fields.values():
+        made = _made_default(field)
+        if made is not None:
+            schema["properties"][field.alias]["default"] = made
+    rules: tuple[Rule, ...] = getattr(model, "rules", ())
+    if rules:
+        schema["x-kubernetes-validations"] = [{"rule": rule.cel, "message": rule.message} for rule in rules]
+
+
+def _made_default(field: FieldInfo) -> Any:
+    """The default of a field with a factory, as an object; None for an empty list or mapping, which says nothing."""
+    made = field.get_default(call_default_factory=True) if field.default_factory else None
+    if isinstance(made, BaseModel):
+        # Defaults further inside are filled in by the API server itself. Yet where rules read them, it wants them here
+        # too: it tries the rules on this default as it stands.
+        empty = {name for name, value in made if value in ([], {})}
+        read = bool(getattr(made, "rules", ()))
+        return made.model_dump(by_alias=True, exclude=empty, exclude_none=True, exclude_defaults=not read)
+    if isinstance(made, list):
+        return [item.model_dump(by_alias=True, exclude_none=True) for item in made] or None
+    return made or None
+
+
 class SpecModel(ApiModel):
     """A part of `spec`: nothing is converted, a null means absent, and `rules` hold."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, json_schema_extra=_as_declared)
     rules: ClassVar[tuple[Rule, ...]] = ()
 
     @model_validator(mode="before")

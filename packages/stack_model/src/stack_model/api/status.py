@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from stack_model.api.base import ApiModel, Keyed
 
@@ -98,6 +98,8 @@ def _printed(time: datetime) -> str:
 # Whole seconds, as Kubernetes writes its times; aware.
 Time = Annotated[datetime, BeforeValidator(_parsed), PlainSerializer(_printed, return_type=str, when_used="json")]
 Count = Annotated[int, Field(ge=0)]
+# The schema takes any word: a newer operator under an older definition still reports.
+_Word = WithJsonSchema({"type": "string", "maxLength": 64})
 
 
 class StatusModel(ApiModel):
@@ -109,9 +111,9 @@ class StatusModel(ApiModel):
 class Condition(StatusModel):
     """One condition, as every tool for Kubernetes understands it."""
 
-    type: ConditionType = Field(description="What it is about.")
+    type: Annotated[ConditionType, _Word] = Field(description="What it is about.")
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
-    reason: Reason = Field(description="Why, in one word; see docs/troubleshooting.md.")
+    reason: Annotated[Reason, _Word] = Field(description="Why, in one word; see docs/troubleshooting.md.")
     message: str = Field(default="", max_length=1024, description="Why, and what to do.")
     observed_generation: int | None = Field(default=None, description="Generation of the spec that it is about.")
     last_transition_time: Time = Field(description="When `status` last changed.")
@@ -146,7 +148,7 @@ class ModelStatus(StatusModel):
     streams: Count | None = Field(default=None, description="Open streams.")
     capacity: Count | None = Field(default=None, description="Streams that the ready pods can hold.")
     digest: str | None = Field(default=None, description="sha256 over the sorted 'sha256  path' lines of its files.")
-    phase: ModelPhase = Field(default=ModelPhase.UNAVAILABLE, description="Where the pool is.")
+    phase: Annotated[ModelPhase, _Word] = Field(default=ModelPhase.UNAVAILABLE, description="Where the pool is.")
 
 
 class UsageStatus(StatusModel):
