@@ -1,5 +1,31 @@
 """From a StreamingStack to every object that it needs. Pure, total and deterministic: no client, no clock, no kopf."""
 
-from streaming_operator.children.child import Child
+from stack_model.api import StreamingStack
 
-__all__ = ["Child"]
+from streaming_operator.children.asr_pool import asr_pool
+from streaming_operator.children.child import Child
+from streaming_operator.children.config import balancer_config, gateway_config, pools, store_config
+from streaming_operator.children.gateway import gateway
+from streaming_operator.children.license_proxy import license_proxy
+from streaming_operator.children.load_balancer import load_balancer
+from streaming_operator.children.model_store import model_store
+from streaming_operator.facts import Inputs
+
+__all__ = ["Child", "build_children", "pools"]
+
+
+def build_children(stack: StreamingStack, inputs: Inputs) -> list[Child]:
+    """Every object of the stack, in the order in which it is to be applied.
+
+    What is mounted comes before what mounts it, and what others wait for before those.
+    """
+    return [
+        *gateway_config(stack, inputs),
+        *balancer_config(stack, inputs),
+        *store_config(stack, inputs),
+        *license_proxy(stack, inputs),
+        *model_store(stack, inputs),
+        *(child for model in pools(stack, inputs) for child in asr_pool(stack, inputs, model)),
+        *load_balancer(stack, inputs),
+        *gateway(stack, inputs),
+    ]

@@ -20,17 +20,17 @@ class Child:
     @property
     def kind(self) -> str:
         """The object's kind, as in YAML."""
-        return self.object._api_info.resource.kind
+        return str(self.object._api_info.resource.kind)
 
     @property
     def api_version(self) -> str:
         """`group/version`, or `version` of the core group."""
-        return self.object._api_info.resource.api_version
+        return str(self.object._api_info.resource.api_version)
 
     @property
     def name(self) -> str:
         """metadata.name."""
-        metadata: Any = getattr(self.object, "metadata")  # noqa: B009 - generic objects keep it as an attribute too
+        metadata: Any = getattr(self.object, "metadata")  # noqa: B009 - generic objects have it too, untyped
         name: str = metadata.name
         return name
 
