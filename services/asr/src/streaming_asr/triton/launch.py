@@ -1,4 +1,4 @@
-"""How a local `tritonserver` from the `nvidia-pytriton` wheel is started, for whoever manages processes."""
+"""How a `tritonserver` is started: the one of the `nvidia-pytriton` wheel, or an installed one."""
 
 import sys
 import sysconfig
@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 _STUB = "triton_python_backend_stub"
+# What HTTP answers to everybody where it can be reached from outside: all other protocols of Triton need a secret.
+_GUARDED = "inference,model-config,model-repository,shared-memory,statistics,trace,logging"
 
 
 class TritonMissingError(RuntimeError):
@@ -16,7 +18,7 @@ class TritonMissingError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class TritonFiles:
-    """Where the wheel put Triton: `server` is its tree, `libraries` what it links, `external` what it brings too."""
+    """Where Triton is: `server` is its tree, `libraries` what it links, `external` what it brings too."""
 
     server: Path
     libraries: Path
@@ -31,7 +33,11 @@ class TritonFiles:
 
 @dataclass(frozen=True, slots=True)
 class TritonPlan:
-    """One server to start: its model repository, ports, a folder of its own for state, and its models' environment."""
+    """One server to start: its model repository, ports, a folder of its own for state, and its models' environment.
+
+    `host` is where inference is served. `open_host`, where set, is where health and metrics are: HTTP then answers
+    nothing else without the header `triton-access` with the value `http_secret`.
+    """
 
     model_repository: Path
     state: Path
@@ -41,6 +47,8 @@ class TritonPlan:
     host: str = "127.0.0.1"
     models: tuple[str, ...] = ("whisper", "smart_turn")
     environment: Mapping[str, str] = field(default_factory=dict)
+    open_host: str | None = None
+    http_secret: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +59,10 @@ class Command:
     environment: dict[str, str]
 
 
-def find_triton() -> TritonFiles:
-    """The Triton of this Python's `nvidia-pytriton`; raises TritonMissingError."""
+def find_triton(root: Path | None = None) -> TritonFiles:
+    """The Triton of this Python's `nvidia-pytriton`, or the one installed in `root`; raises TritonMissingError."""
+    if root is not None:
+        return _installed(root)
     found = find_spec("pytriton")  # found, not imported: its launcher is not used and its dependencies not installed
     if found is None or not found.submodule_search_locations:
         raise TritonMissingError("Triton is not installed; install the extra streaming-asr[triton-cpu] (Linux only)")
@@ -67,6 +77,13 @@ def find_triton() -> TritonFiles:
         external=package / "external_libs",
         stub=stub,
     )
+
+
+def _installed(root: Path) -> TritonFiles:
+    stub = root / "backends" / "python" / _STUB
+    if not stub.is_file():
+        raise TritonMissingError(f"{root} holds no Triton with a Python backend; {stub} is missing")
+    return TritonFiles(server=root, libraries=root / "lib", external=root / "lib", stub=stub)
 
 
 def prepare_backends(files: TritonFiles, state: Path) -> Path:
@@ -91,16 +108,17 @@ def triton_command(plan: TritonPlan, files: TritonFiles, backends: Path, inherit
         "--model-control-mode=explicit",
         *(f"--load-model={model}" for model in plan.models),
         "--strict-readiness=true",
-        f"--http-address={plan.host}",
+        f"--http-address={plan.open_host or plan.host}",
         f"--http-port={plan.http_port}",
         f"--grpc-address={plan.host}",
         f"--grpc-port={plan.grpc_port}",
-        f"--metrics-address={plan.host}",
+        f"--metrics-address={plan.open_host or plan.host}",
         f"--metrics-port={plan.metrics_port}",
         "--log-verbose=0",
         "--disable-auto-complete-config",
         "--exit-on-error=true",
         "--exit-timeout-secs=5",
+        *([f"--http-restricted-api={_GUARDED}:triton-access={plan.http_secret}"] if plan.open_host else []),
     )
     libraries = [files.libraries, sysconfig.get_config_var("LIBDIR"), files.external, inherited.get("LD_LIBRARY_PATH")]
     environment = {
