@@ -23,6 +23,14 @@ def test_a_dumped_catalogue_reads_back_the_same() -> None:
     assert parse_models(dump_models(models)) == models
 
 
+def test_the_stacks_default_model_is_marked_in_its_catalogue() -> None:
+    stack = load_stack(EXAMPLES / "universal.yaml")
+    assert not any(model.default for model in gateway_models(stack))
+    gateway = stack.spec.gateway.model_copy(update={"default_speech_model": "universal-streaming-multilingual"})
+    chosen = stack.model_copy(update={"spec": stack.spec.model_copy(update={"gateway": gateway})})
+    assert [model.default for model in parse_models(dump_models(gateway_models(chosen)))] == [False, True]
+
+
 def test_a_family_may_be_set_where_the_name_tells_none() -> None:
     (model,) = parse_models('[{"speech_model": "house-model", "route": "house", "family": "universal"}]')
     assert model.family == "universal"
@@ -38,6 +46,11 @@ def test_a_family_may_be_set_where_the_name_tells_none() -> None:
         ('[{"speech_model": "house-model", "route": "x"}]', "house-model"),
         ('[{"speech_model": "u3-a", "route": "x"}, {"speech_model": "u3-a", "route": "y"}]', "u3-a appears twice"),
         ('[{"speech_model": "u3-a", "route": "x", "colour": "red"}]', "0.colour"),
+        (
+            '[{"speech_model": "u3-a", "route": "x", "default": true},'
+            ' {"speech_model": "u3-b", "route": "y", "default": true}]',
+            "default: mark at most one",
+        ),
         ('[{"speech_model": "u3-a b", "route": "x"}]', "0.speech_model: .*ASCII characters without spaces"),
         ('[{"speech_model": "u3-caf\u00e9", "route": "x"}]', "0.speech_model: .*ASCII"),
         ('[{"speech_model": "u3-a\\n", "route": "x"}]', "0.speech_model: .*ASCII"),

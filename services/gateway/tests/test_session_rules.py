@@ -1,7 +1,9 @@
 """The twelve rules that break real clients, and the life of a session, over real sockets."""
 
 import asyncio
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,31 @@ async def test_both_paths_open_a_session_and_begin_is_first_and_quick(plain_stac
         assert time.monotonic() - since < 1
         assert abs(begin["expires_at"] - time.time() - 10_800) < 30
         assert begin["configuration"]["model"] == "universal-streaming-english"
+
+
+async def test_the_models_file_says_which_model_a_client_gets_that_names_none(stack: Any, tmp_path: Path) -> None:
+    file = tmp_path / "models.json"
+
+    def write(*marked: bool) -> None:
+        named = [("universal-streaming-english", "en-default"), ("universal-streaming-multilingual", "ml-default")]
+        entries = [
+            {"speech_model": name, "route": route, "default": mark}
+            for (name, route), mark in zip(named, marked, strict=True)
+        ]
+        file.with_suffix(".new").write_text(json.dumps(entries))
+        file.with_suffix(".new").replace(file)
+
+    async def given(running: Any) -> str:
+        async with wire_client(running.url + "/v3/ws") as client:
+            begin = await client.next()
+            assert begin is not None
+            return str(begin["configuration"]["model"])
+
+    write(False, True)
+    async with stack(models_file=file) as running:
+        assert await given(running) == "universal-streaming-multilingual"
+        write(True, False)
+        assert await given(running) == "universal-streaming-english"
 
 
 async def test_begin_does_not_wait_for_a_recogniser(stack: Any) -> None:

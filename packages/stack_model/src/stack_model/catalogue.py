@@ -17,6 +17,7 @@ class GatewayModel(BaseModel):
     speech_model: SpeechModel = Field(description="The id that clients send and see.")
     route: str = Field(min_length=1, description="The value of X-Model-Version.")
     family: Family = Field(description="`universal`: append-only words; `universal-3`: replacing words.")
+    default: bool = Field(default=False, description="For clients that name no model; of one entry at most.")
 
     @model_validator(mode="before")
     @classmethod
@@ -48,14 +49,18 @@ def gateway_models(stack: StreamingStack) -> list[GatewayModel]:
     """The models of a StreamingStack, in the order of spec.models; raises CatalogueError."""
     return parse_models(
         [
-            {"speech_model": speech_model, "route": model.name}
+            {
+                "speech_model": speech_model,
+                "route": model.name,
+                "default": speech_model == stack.spec.gateway.default_speech_model,
+            }
             for model in stack.spec.models
             for speech_model in model.speech_models
         ]
     )
 
 
-def parse_models(document: str | bytes | list[dict[str, str]]) -> list[GatewayModel]:
+def parse_models(document: str | bytes | list[dict[str, Any]]) -> list[GatewayModel]:
     """Read a list of models from JSON text or from plain objects; raises CatalogueError."""
     try:
         models = _MODELS.validate_python(document) if isinstance(document, list) else _MODELS.validate_json(document)
@@ -68,9 +73,11 @@ def parse_models(document: str | bytes | list[dict[str, str]]) -> list[GatewayMo
         raise CatalogueError(f"speech_model: {', '.join(twice)} appears twice")
     if not models:
         raise CatalogueError("list: name at least one model")
+    if sum(model.default for model in models) > 1:
+        raise CatalogueError("default: mark at most one model")
     return models
 
 
 def dump_models(models: list[GatewayModel]) -> str:
     """JSON text that `parse_models` reads back: the value of the gateway's GATEWAY_MODELS."""
-    return _MODELS.dump_json(models).decode()
+    return _MODELS.dump_json(models, exclude_defaults=True).decode()

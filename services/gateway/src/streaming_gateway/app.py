@@ -78,7 +78,8 @@ def _authenticator(settings: GatewaySettings) -> Authenticator:
 def _catalogue(settings: GatewaySettings) -> Callable[[], Catalogue]:
     def read(text: str) -> Catalogue:
         models = tuple(parse_models(text))
-        return Catalogue(models, settings.default_speech_model, settings.speech_model_aliases)
+        marked = next((model.speech_model for model in models if model.default), None)
+        return Catalogue(models, settings.default_speech_model or marked, settings.speech_model_aliases)
 
     if settings.models_file is not None:
         return WatchedFile(settings.models_file, read).content

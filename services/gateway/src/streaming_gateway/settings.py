@@ -32,7 +32,9 @@ class GatewaySettings(ServiceSettings):
         description="URL of the licence proxy; unset: development, nothing is checked or metered.",
     )
     models: str | None = Field(
-        default=None, validation_alias="GATEWAY_MODELS", description="JSON list of {speech_model, route, family}."
+        default=None,
+        validation_alias="GATEWAY_MODELS",
+        description="JSON list of {speech_model, route, family, default}.",
     )
     models_file: Path | None = Field(
         default=None, validation_alias="GATEWAY_MODELS_FILE", description="The same in a file, reloaded when changed."
