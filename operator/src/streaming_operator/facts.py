@@ -59,6 +59,8 @@ class Inputs:
     operator_namespace: str = "streamingstack-system"
     # host:port of the metrics adapter's external scaler, for KEDA; None where there is none.
     scaler_address: str | None = None
+    # Labels of the nodes with cards, as GPU feature discovery writes them; None where nodes cannot be listed.
+    gpu_nodes: tuple[Mapping[str, str], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,11 @@ class Observed:
     trust_expiration: datetime | None = None
     usage_backlog: int | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
+    # Why the model store does not have a model yet, by model.
+    fetch_errors: Mapping[str, str] = field(default_factory=dict)
     failures: tuple[ChildFailure, ...] = ()
     # HPA's own conditions that say it cannot scale, as (name, message).
     scaling_blocked: tuple[tuple[str, str], ...] = ()
     route_accepted: tuple[bool, str] | None = None
+    # The gateway's new pods wait until fewer old ones drain.
+    gateway_held: bool = False
