@@ -22,6 +22,9 @@ class Bars:
         self._tasks: dict[str, TaskID] = {}
         self._lock = threading.Lock()
 
+    def expect(self, total: int) -> None:
+        """Nothing: each download has a bar of its own."""
+
     def begin(self, name: str, done: int, total: int | None) -> None:
         """Show a bar, or set the one that is there back to `done`."""
         with self._lock:
@@ -46,6 +49,9 @@ class Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._begun: set[str] = set()
+
+    def expect(self, total: int) -> None:
+        """Nothing."""
 
     def begin(self, name: str, done: int, total: int | None) -> None:
         """Say what comes."""

@@ -32,7 +32,7 @@ except DiskFullError as full:
 """
 
 
-def _private_mounts() -> list[str]:
+def private_mounts() -> list[str]:
     for command in (["unshare", "-m"], ["unshare", "-r", "-m"]):
         if subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0:
             return command
@@ -46,7 +46,7 @@ def test_a_tiny_disk_ends_a_pull_with_folder_and_bytes_and_leaves_no_partial(
     server.files = {"/a": CONTENT}
     file = model_file("model.bin", CONTENT, f"{server.url}/a")
     arguments = [file.parts[0], file.sha256, str(tmp_path), how]
-    command = [*_private_mounts(), sys.executable, "-c", ON_A_TINY_DISK, *arguments]
+    command = [*private_mounts(), sys.executable, "-c", ON_A_TINY_DISK, *arguments]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     assert f"{tmp_path}/cache/partial/" in said
     assert "is full: " in said

@@ -162,6 +162,8 @@ class Seen:
     def __init__(self) -> None:
         self.starts: list[int] = []
 
+    def expect(self, total: int) -> None: ...
+
     def begin(self, name: str, done: int, total: int | None) -> None:
         self.starts.append(done)
 

@@ -27,6 +27,9 @@ def default_cache(environment: Mapping[str, str] = os.environ) -> Path:
     return Path(base) / "streamingstack"
 
 
+_IDENTITY = "identity"
+
+
 @dataclass(frozen=True)
 class CachedModel:
     """A model that is whole in the cache; sizes in bytes."""
@@ -48,9 +51,14 @@ class Cache:
         """The folder of a published model."""
         return self.root / "models" / digest
 
-    def staging(self, key: str) -> Path:
-        """Where a model is put together; kept after a failure so that the next pull goes on."""
-        return self._made(self.root / "partial" / key)
+    def staging(self, key: str, identity: str) -> Path:
+        """Where a model is put together; kept after a failure so that the next pull goes on.
+
+        `identity` is noted beside it, so that what nobody wants any more can be told from what waits.
+        """
+        folder = self._made(self.root / "partial" / key)
+        (folder / _IDENTITY).write_text(identity)
+        return folder
 
     def wheels(self, distribution: str, version: str) -> Path:
         """Where a wheel waits until its members are taken out."""
@@ -121,6 +129,35 @@ class Cache:
             if manifest and folder:
                 found.append(CachedModel(path.stem, folder, manifest["files"], manifest["name"], manifest["pulledAt"]))
         return sorted(found, key=lambda model: (model.name, model.digest))
+
+    def files(self, digest: str) -> dict[str, str] | None:
+        """The sha256 of each file of a whole model, by path; None when it is not there."""
+        manifest = _json(self._manifest(digest))
+        return dict(manifest["sha256"]) if manifest and self.published(digest) else None
+
+    def remove(self, digest: str) -> None:
+        """Forget a model; who reads one of its files at this moment can read on."""
+        self._manifest(digest).unlink(missing_ok=True)
+        shutil.rmtree(self.model(digest), ignore_errors=True)
+        for path in (self.root / "sources").glob("*.json"):
+            if (_json(path) or {}).get("digest") == digest:
+                path.unlink(missing_ok=True)
+
+    def partials(self) -> dict[str, str]:
+        """The identity behind each model that is only partly here, by its key."""
+        found = {}
+        for path in (self.root / "partial").glob(f"*/{_IDENTITY}"):
+            with contextlib.suppress(OSError):
+                found[path.parent.name] = path.read_text()
+        return found
+
+    def remove_partial(self, key: str) -> None:
+        """Forget the beginnings of a model."""
+        shutil.rmtree(self.root / "partial" / key, ignore_errors=True)
+
+    def remove_wheels(self) -> None:
+        """Forget wheels that a process left when it was killed; nobody may be pulling."""
+        shutil.rmtree(self.root / "partial" / "wheels", ignore_errors=True)
 
     def _manifest(self, digest: str) -> Path:
         return self.root / "models" / f"{digest}.json"

@@ -42,8 +42,9 @@ class DiskFullError(ModelStoreError):
     """No room for a file; what was partly written has been removed."""
 
     def __init__(self, folder: Path, needed: int, free: int) -> None:
-        super().__init__(
-            f"{folder} is full: {needed} bytes needed, {free} free. "
-            "Make room, or set STREAMINGSTACK_CACHE to a larger disk"
-        )
         self.folder, self.needed, self.free = folder, needed, free
+        super().__init__(self.with_remedy("Make room, or set STREAMINGSTACK_CACHE to a larger disk"))
+
+    def with_remedy(self, remedy: str) -> str:
+        """The text, with another thing to do about it."""
+        return f"{self.folder} is full: {self.needed} bytes needed, {self.free} free. {remedy}"

@@ -31,12 +31,13 @@ from model_store.uris import FileSource, HubSource, S3Source, safe_path
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of a folder: `version` changes with its content; `sha256` where the source promises one."""
+    """One file of a folder: `version` changes with its content; `sha256` and `size` (bytes) where the source tells."""
 
     path: str
     remote: Remote = field(compare=False)
     version: str
     sha256: str | None = None
+    size: int | None = None
 
 
 def signature(uri: str, entries: Sequence[Entry]) -> str:
@@ -59,7 +60,7 @@ def list_directory(source: FileSource) -> list[Entry]:
 
 def _local(path: Path, name: str) -> Entry:
     status = path.stat()
-    return Entry(name, FileRemote(path), f"{status.st_mtime_ns}-{status.st_size}")
+    return Entry(name, FileRemote(path), f"{status.st_mtime_ns}-{status.st_size}", size=status.st_size)
 
 
 def list_hub(source: HubSource) -> list[Entry]:
@@ -87,6 +88,7 @@ def list_hub(source: HubSource) -> list[Entry]:
             remote=HttpRemote(client, _hub_url(source, info.sha, file.rfilename, endpoint), headers),
             version=str(info.sha),
             sha256=file.lfs.sha256 if file.lfs else None,
+            size=file.size,
         )
         for file in info.siblings or []
         if not any(part.startswith(".") for part in file.rfilename.split("/"))
@@ -118,8 +120,11 @@ def _hub_headers() -> dict[str, str]:
 
 
 def _quiet_library() -> None:
-    """Before the library is imported: it asks the hub for nothing but the model."""
+    """Before the library is used: it asks the hub for nothing but the model, and trusts whom we trust."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from huggingface_hub import set_client_factory
+
+    set_client_factory(http_client)
 
 
 def _hub_failure(name: str, refused: Any) -> ModelStoreError:
@@ -161,7 +166,12 @@ def list_bucket(source: S3Source) -> list[Entry]:
     except BotoCoreError as failed:
         raise SourceUnreachableError(f"{name}: {failed}; check the network and AWS_ENDPOINT_URL") from None
     entries = [
-        Entry(entry["Key"].removeprefix(prefix), S3Remote(client, source.bucket, entry["Key"]), entry["ETag"])
+        Entry(
+            path=entry["Key"].removeprefix(prefix),
+            remote=S3Remote(client, source.bucket, entry["Key"]),
+            version=entry["ETag"],
+            size=entry["Size"],
+        )
         for entry in objects
     ]
     return _not_empty(entries, name)

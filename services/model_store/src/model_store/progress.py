@@ -6,6 +6,9 @@ from typing import Protocol
 class Progress(Protocol):
     """Called from the thread that pulls; `name` is the download's name, sizes are bytes."""
 
+    def expect(self, total: int) -> None:
+        """All downloads of this pull together, where the source tells their sizes."""
+
     def begin(self, name: str, done: int, total: int | None) -> None:
         """A download starts, or goes on at `done`."""
 
@@ -18,6 +21,9 @@ class Progress(Protocol):
 
 class Silent:
     """Tells nobody."""
+
+    def expect(self, total: int) -> None:
+        """Nothing."""
 
     def begin(self, name: str, done: int, total: int | None) -> None:
         """Nothing."""

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import httpx2
 from stack_model.api import Model, ModelFile
+from stack_model.stored_models import StoredModel, source_identity
 
 from model_store.cache import Cache
 from model_store.digest import model_digest
@@ -72,7 +73,7 @@ def pull(
         ready = store.published(digest)
         if ready:
             return ready
-        staging = store.staging(digest)
+        staging = store.staging(digest, digest)
         parts = [
             [
                 _Part(source, staging / "parts" / f"{row}-{column}", _label(file.path, column, len(sources)))
@@ -94,7 +95,9 @@ def pull(
         return folder
 
 
-def pull_model(model: Model, cache: Path, progress: Progress | None = None, *, retry: Retry | None = None) -> Path:
+def pull_model(
+    model: Model | StoredModel, cache: Path, progress: Progress | None = None, *, retry: Retry | None = None
+) -> Path:
     """The folder of a stack's model, from its `files` or its whole-folder `source`; raises like `pull`."""
     if model.source is None:
         return pull(model.files, cache, progress, name=model.name, retry=retry)
@@ -131,7 +134,7 @@ def pull_source(
     if ready:
         return ready
     with store.lock(sign, progress), http_client() as client:
-        staging = store.staging(sign)
+        staging = store.staging(sign, source_identity(uri))
         digests = gather(_Pull(store, progress, retry or Retry(), client), staging / "model")
         folder = store.publish(staging / "model", name, digests)
         store.remember(uri, sign, model_digest(digests))
@@ -148,6 +151,8 @@ def _gather_listed(uri: str, source: FileSource | HubSource | S3Source) -> tuple
 
     def gather(task: _Pull, folder: Path) -> dict[str, str]:
         digests = {}
+        if all(entry.size is not None for entry in entries):
+            task.progress.expect(sum(entry.size or 0 for entry in entries))
         for entry in entries:
             target = folder / entry.path
             download(entry.remote, target, task.progress, task.retry, entry.path)

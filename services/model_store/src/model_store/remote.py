@@ -57,8 +57,17 @@ def tls_context() -> ssl.SSLContext:
 
 
 def http_client() -> httpx2.Client:
-    """A client that follows redirects, honours proxies of the environment, and gives up on 30 s of quiet."""
-    return httpx2.Client(verify=tls_context(), follow_redirects=True, timeout=httpx2.Timeout(30, pool=None))
+    """A client that follows redirects, honours proxies of the environment, and gives up on 30 s of quiet.
+
+    User and password for a host come from the netrc file that NETRC names.
+    """
+    netrc = os.environ.get("NETRC")
+    return httpx2.Client(
+        verify=tls_context(),
+        follow_redirects=True,
+        timeout=httpx2.Timeout(30, pool=None),
+        auth=httpx2.NetRCAuth(netrc) if netrc and Path(netrc).is_file() else None,
+    )
 
 
 @dataclass(frozen=True)

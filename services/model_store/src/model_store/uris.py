@@ -54,6 +54,7 @@ Source = PypiSource | HttpSource | HubSource | FileSource | S3Source
 _PYPI = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9][A-Za-z0-9._+!-]*)(?:/(?P<path>.*))?")
 _HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[^/@]+)(?:/(?P<path>.*))?")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_WITHOUT_HOST = ("pypi", "hf", "file", "pvc", "image")
 _ELSEWHERE = {"pvc": "a volume claim", "image": "a container image"}
 
 
@@ -66,7 +67,7 @@ def parse_source(uri: str) -> Source:
         raise SourceError(f"{uri!r}: {_ELSEWHERE[scheme]} is mounted by Kubernetes and cannot be pulled")
     parser = _PARSERS.get(scheme)
     if parser is None:
-        raise SourceError(f"{uri!r}: unknown scheme {scheme!r}; use pypi, https, hf, s3 or file")
+        raise SourceError(f"{printable(uri)!r}: unknown scheme {scheme!r}; use pypi, https, hf, s3 or file")
     return parser(uri, rest)
 
 
@@ -104,7 +105,7 @@ def _file(uri: str, rest: str) -> FileSource:
 def _s3(uri: str, rest: str) -> S3Source:
     bucket, _, key = rest.partition("/")
     if not _BUCKET.fullmatch(bucket):
-        raise SourceError(f"{uri!r}: expected s3://bucket/key")
+        raise SourceError(f"{printable(uri)!r}: expected s3://bucket/key")
     return S3Source(bucket, key)
 
 
@@ -138,8 +139,8 @@ def safe_path(path: str) -> PurePosixPath:
 
 def printable(uri: str) -> str:
     """`uri` without user, password, query and fragment, which may hold secrets."""
-    scheme, _, rest = uri.partition("://")
-    if scheme not in ("http", "https"):
+    scheme, found, rest = uri.partition("://")
+    if not found or scheme in _WITHOUT_HOST:
         return uri
     host, slash, path = rest.partition("/")
     netloc = host.rpartition("@")[2]
