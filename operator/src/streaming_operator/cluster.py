@@ -1,0 +1,273 @@
+"""The only place that writes to the cluster: children, the stack's status, events, the first API key.
+
+Children are applied server-side with one field manager. What is there is known from the watches, so that a stack with
+nothing to do costs no write: a child is left alone while both what is wanted and what is seen are as they were after
+the last apply.
+"""
+
+import base64
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from service_kit.logs import get_logger
+
+from streaming_operator import names
+from streaming_operator.api_server import ApiRefusal, ApiServer
+from streaming_operator.cache import Cache
+from streaming_operator.children.child import Child
+from streaming_operator.facts import ChildFailure
+from streaming_operator.kinds import AUTOSCALER, CHILDREN, DEPLOYMENT, EVENT, POD, SECRET, STACK, Kind, child_kind, rank
+from streaming_operator.manifests import (
+    FIRST_KEY,
+    Owner,
+    child_manifest,
+    digest,
+    event,
+    first_key_secret,
+    status_manifest,
+    with_size,
+)
+from streaming_operator.queue import Key
+from streaming_operator.refusals import child_failure, name_conflict
+from streaming_operator.seen import LEAVING_SINCE, Autoscaling, PodState, Seen, Size, seen
+
+# The sizes of what autoscalers scale belong to this manager, so that our applies, which never name them, reset none.
+SIZE_MANAGER = f"{names.FIELD_MANAGER}-size"
+LEAVING_MANAGER = f"{names.FIELD_MANAGER}-leaving"
+_CHILD_KINDS = {kind.name: kind for kind in CHILDREN}
+
+log = get_logger(__name__)
+
+
+class Waiting(Exception):
+    """Not now: something is on its way out; look again in `delay` seconds."""
+
+    def __init__(self, message: str, delay: float = 2.0) -> None:
+        self.delay = delay
+        super().__init__(message)
+
+
+@dataclass
+class Applied:
+    """What came of applying all children."""
+
+    failures: list[ChildFailure] = field(default_factory=list)
+    # Names whose rollout waits.
+    held: list[str] = field(default_factory=list)
+    # What could not be written yet, as something of its name is on its way out.
+    waiting: list[Waiting] = field(default_factory=list)
+
+
+class Cluster:
+    """Writes through one API server, and remembers what it wrote. `instance` is the operator's pod, for events."""
+
+    def __init__(self, api: ApiServer, cache: Cache, instance: str) -> None:
+        self._api = api
+        self._cache = cache
+        self._instance = instance
+        # By stack and child: what was wanted and what was there after the last apply.
+        self._written: dict[Key, dict[tuple[str, str], tuple[bytes, bytes]]] = {}
+
+    async def apply_all(self, owner: Owner, children: Sequence[Child], held: Collection[str] = ()) -> Applied:
+        """Apply every child, what others need first; one that is refused keeps none from being applied.
+
+        A child named in `held` is applied only where that rolls no pods.
+        Raises ApiUnreachable, and ApiRefusal for what is of the moment.
+        """
+        result = Applied()
+        for kind, child in sorted(((_kind(c), c) for c in children), key=lambda pair: rank(pair[0])):
+            try:
+                if child.name in held and await self._would_roll(owner, kind, child):
+                    result.held.append(child.name)
+                    continue
+                failure = await self._apply(owner, kind, child)
+            except Waiting as waiting:
+                result.waiting.append(waiting)
+                continue
+            if failure:
+                result.failures.append(failure)
+        return result
+
+    async def prune(self, owner: Owner, children: Sequence[Child]) -> None:
+        """Delete what this stack owns and no longer wants."""
+        wanted = {(child.kind, child.name) for child in children} | {(SECRET.name, names.first_key(owner.key.name))}
+        for (kind, name), known in self._cache.children(owner.key).items():
+            if kind not in _CHILD_KINDS or (kind, name) in wanted or known.owner != owner.uid or known.terminating:
+                continue
+            log.info("deleting what is no longer wanted", **_told(owner.key), kind=kind, name=name)
+            await self._api.delete(_CHILD_KINDS[kind], owner.key.namespace, name, uid=known.uid)
+            self._written.get(owner.key, {}).pop((kind, name), None)
+
+    async def apply_status(self, owner: Owner, status: Mapping[str, Any]) -> None:
+        """Write the stack's status; nothing where the stack is gone meanwhile."""
+        body = msgspec.json.encode(status_manifest(owner, status))
+        try:
+            await self._api.apply(STACK, owner.key.namespace, owner.key.name, body, subresource="status")
+        except ApiRefusal as refusal:
+            if refusal.code not in (404, 409):
+                raise
+
+    async def tell(self, owner: Owner, now: datetime, *, warning: bool, reason: str, message: str) -> None:
+        """Post an event on the stack. One that is refused is lost: the condition says the same."""
+        body = event(owner, self._instance, now, warning=warning, reason=reason, message=message)
+        try:
+            await self._api.create(EVENT, owner.key.namespace, msgspec.json.encode(body))
+        except ApiRefusal as refusal:
+            log.warning("an event was refused", **_told(owner.key), problem=str(refusal))
+
+    async def first_key_hash(self, owner: Owner) -> str:
+        """The sha256 of the stack's first API key, which is made where it is missing; the key itself is never told.
+
+        Raises Waiting where its Secret is somebody else's, or of before.
+        """
+        name = names.first_key(owner.key.name)
+        found = await self._api.get(SECRET, owner.key.namespace, name)
+        if found is None:
+            body = msgspec.json.encode(first_key_secret(owner, secrets.token_urlsafe(32)))
+            try:
+                found = await self._api.create(SECRET, owner.key.namespace, body)
+            except ApiRefusal as refusal:
+                if refusal.reason != "AlreadyExists":
+                    raise
+                raise Waiting(f"Secret {name} was made meanwhile") from None
+        _, known = seen(SECRET, found)
+        if known.owner != owner.uid:
+            raise Waiting(f"Secret {name} does not belong to this stack; delete it, or name the stack otherwise", 10.0)
+        return sha256(base64.b64decode(_secret.decode(found).data.get(FIRST_KEY, ""))).hexdigest()
+
+    async def mark_leaving(self, key: Key, deployment: str, since: str | None) -> None:
+        """Note on a pool's Deployment since when its model is out of the spec; None takes the note away."""
+        annotations = {} if since is None else {LEAVING_SINCE: since}
+        await self._patch_part(key, DEPLOYMENT, deployment, {"metadata": {"annotations": annotations}}, LEAVING_MANAGER)
+
+    def draining(self, key: Key, component: str) -> int:
+        """Pods of a component that are ending."""
+        return sum(pod.component == component and pod.terminating for _, pod in self._cache.of_kind(key, POD))
+
+    async def end_gateway_pods(self, key: Key, before: str | None, grace_seconds: int = 30) -> bool:
+        """Shorten the end of this stack's gateway pods that are on their way out; True while there are some left.
+
+        `before`: only those made before that time (RFC 3339), which are a former stack's of the same name.
+        Pods that nobody has ended yet are left to the garbage collector: their ReplicaSet would only make new ones.
+        """
+        left = False
+        for name, pod in list(self._cache.of_kind(key, POD)):
+            state = pod.state
+            if pod.component != names.GATEWAY or not isinstance(state, PodState):
+                continue
+            if before is not None and state.created >= before:
+                continue
+            left = True
+            if pod.terminating and (state.grace_seconds or 0) > grace_seconds:
+                await self._api.delete(POD, key.namespace, name, uid=pod.uid, grace_seconds=grace_seconds)
+        return left
+
+    def forget(self, key: Key) -> None:
+        """The stack is gone."""
+        self._written.pop(key, None)
+
+    async def _apply(self, owner: Owner, kind: Kind, child: Child) -> ChildFailure | None:
+        wanted = digest(child)
+        known = self._cache.get(owner.key, kind, child.name)
+        if known is None or known.owner != owner.uid or known.terminating:
+            known = await self._existing(owner, kind, child.name)
+        elif self._is_as_written(owner.key, kind, child.name, wanted, known):
+            return None
+        if known is not None and known.owner != owner.uid:
+            return name_conflict(kind, owner.key.namespace, child.name)
+        try:
+            now = await self._write(owner, kind, child, known)
+        except ApiRefusal as refusal:
+            failure = child_failure(kind, owner.key.namespace, child.name, refusal)
+            if failure is None:
+                raise
+            return failure
+        self._written.setdefault(owner.key, {})[kind.name, child.name] = (wanted, now.drift)
+        return None
+
+    def _is_as_written(self, key: Key, kind: Kind, name: str, wanted: bytes, known: Seen) -> bool:
+        return self._written.get(key, {}).get((kind.name, name)) == (wanted, known.drift)
+
+    async def _existing(self, owner: Owner, kind: Kind, name: str) -> Seen | None:
+        """What has that name, whoever owns it; raises Waiting while it is being deleted."""
+        try:
+            body = await self._api.get(kind, owner.key.namespace, name)
+        except ApiRefusal as refusal:
+            if refusal.code == 403:  # let the apply tell it
+                return None
+            raise
+        if body is None:
+            return None
+        metadata, known = seen(kind, body)
+        owners = metadata.owner_references or ()
+        former = any(o.kind == STACK.name and o.name == owner.key.name and o.uid != owner.uid for o in owners)
+        if known.terminating or former:
+            raise Waiting(f"{kind.name} {name} of before is being deleted")
+        return known
+
+    async def _write(self, owner: Owner, kind: Kind, child: Child, known: Seen | None) -> Seen:
+        manifest = child_manifest(owner, child, known.uid if known else None)
+        if child.replicas is None:
+            return await self._patch(owner.key, kind, child.name, manifest, names.FIELD_MANAGER)
+        if known is None:
+            # Created with its size in one write; the size changes hands in the next two.
+            sized = with_size(manifest, self._first_size(owner.key, child))
+            known = await self._patch(owner.key, kind, child.name, sized, names.FIELD_MANAGER)
+            manifest = child_manifest(owner, child, known.uid)
+        if known.owns_replicas:
+            size = known.state.desired if isinstance(known.state, Size) else child.replicas
+            await self._patch_part(owner.key, kind, child.name, {"spec": {"replicas": size}}, SIZE_MANAGER)
+        return await self._patch(owner.key, kind, child.name, manifest, names.FIELD_MANAGER)
+
+    def _first_size(self, key: Key, child: Child) -> int:
+        """The greater of what the stack asks for and what the autoscaler last wished."""
+        autoscaler = self._cache.get(key, AUTOSCALER, child.name)
+        wish = autoscaler.state.desired if autoscaler and isinstance(autoscaler.state, Autoscaling) else 0
+        return max(child.replicas or 0, wish)
+
+    async def _patch_part(self, key: Key, kind: Kind, name: str, body: Mapping[str, Any], manager: str) -> Seen:
+        """Apply a few fields of an object that is there, under a manager of their own."""
+        metadata = {"name": name, "namespace": key.namespace, **body.get("metadata", {})}
+        whole = {**body, "apiVersion": kind.api_version, "kind": kind.name, "metadata": metadata}
+        return await self._patch(key, kind, name, whole, manager)
+
+    async def _patch(self, key: Key, kind: Kind, name: str, manifest: Mapping[str, Any], manager: str) -> Seen:
+        body = await self._api.apply(kind, key.namespace, name, msgspec.json.encode(manifest), manager=manager)
+        _, now = seen(kind, body)
+        self._cache.put(key, kind, name, now)
+        return now
+
+    async def _would_roll(self, owner: Owner, kind: Kind, child: Child) -> bool:
+        """Whether applying changes the object's generation, as a dry run tells."""
+        known = self._cache.get(owner.key, kind, child.name)
+        if known is None or known.owner != owner.uid or known.owns_replicas:
+            return False
+        if self._is_as_written(owner.key, kind, child.name, digest(child), known):
+            return False
+        body = msgspec.json.encode(child_manifest(owner, child, known.uid))
+        try:
+            told = await self._api.apply(kind, owner.key.namespace, child.name, body, dry_run=True)
+        except ApiRefusal:
+            return False  # the real one will be refused and reported
+        live = await self._api.get(kind, owner.key.namespace, child.name, metadata_only=True)
+        return live is not None and seen(kind, told)[0].generation != seen(kind, live)[0].generation
+
+
+class _Secret(msgspec.Struct):
+    data: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+_secret = msgspec.json.Decoder(_Secret)
+
+
+def _kind(child: Child) -> Kind:
+    return child_kind(child.api_version, child.kind)
+
+
+def _told(key: Key) -> dict[str, str]:
+    return {"namespace": key.namespace, "stack": key.name}

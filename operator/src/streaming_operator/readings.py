@@ -1,0 +1,185 @@
+"""What pods say of themselves: sessions and capacity, the licence's state, usage not yet delivered, models in store.
+
+Read from the pods' own ports at most every half minute, and seldomer where there are very many pods. A stack is looked
+at again only where a count moved notably, so that a thousand busy stacks cause no thousand reconciles.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import httpx2
+import msgspec
+
+from streaming_operator import names
+from streaming_operator.cache import Cache
+from streaming_operator.exposition import total
+from streaming_operator.kinds import POD
+from streaming_operator.queue import Key
+from streaming_operator.seen import PodState, Seen
+
+TIMEOUT_SECONDS = 3.0
+SIDE_BY_SIDE = 16
+PODS_PER_SECOND = 50.0
+NOTABLE = 0.1
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One pod's own words. Sessions or streams; None where it did not say."""
+
+    active: int | None = None
+    capacity: int | None = None
+    license_state: str | None = None
+    trust_expiration: datetime | None = None
+    backlog: int | None = None
+    # Of the model store: digest of each model that is there, and why others are not.
+    digests: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+class _LicenseStatus(msgspec.Struct):
+    state: str | None = None
+    trust_expiration: str | None = None
+
+
+class _StoredModel(msgspec.Struct):
+    name: str
+    state: str = ""
+    digest: str | None = None
+    error: str | None = None
+
+
+class _StoredModels(msgspec.Struct):
+    models: list[_StoredModel] = msgspec.field(default_factory=list)
+
+
+class Readings:
+    """The last readings, by pod uid, and the loop that takes them."""
+
+    def __init__(self, cache: Cache, http: httpx2.AsyncClient, notable: Callable[[Key], None]) -> None:
+        self._cache = cache
+        self._http = http
+        self._notable = notable
+        self._taken: dict[str, Reading] = {}
+        self._told: dict[Key, dict[str, tuple[object, ...]]] = {}
+        self._gate = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    def of(self, pods: Iterable[Seen]) -> list[Reading]:
+        """Readings of those pods that were read."""
+        return [self._taken[pod.uid] for pod in pods if pod.uid in self._taken]
+
+    def get(self, pod: Seen) -> Reading | None:
+        """The reading of one pod."""
+        return self._taken.get(pod.uid)
+
+    async def run(self, every: float) -> None:
+        """Read all pods again and again, until cancelled."""
+        while True:
+            uids: set[str] = set()
+            for key in self._cache.stacks():
+                pods = [(name, pod) for name, pod in self._cache.of_kind(key, POD) if _answers(pod)]
+                uids |= {pod.uid for _, pod in pods}
+                if pods:
+                    await asyncio.gather(*(self._take(pod) for _, pod in pods))
+                    self._tell(key, [pod for _, pod in pods])
+            for gone in self._taken.keys() - uids:
+                del self._taken[gone]
+            await asyncio.sleep(max(every, len(uids) / PODS_PER_SECOND))
+
+    async def _take(self, pod: Seen) -> None:
+        async with self._gate:
+            try:
+                self._taken[pod.uid] = await self._read(pod)
+            except (httpx2.HTTPError, httpx2.StreamError, msgspec.DecodeError, UnicodeDecodeError, ValueError):
+                self._taken.pop(pod.uid, None)  # a pod that does not answer says nothing; others tell why
+
+    async def _read(self, pod: Seen) -> Reading:
+        if pod.component == names.LICENSE_PROXY:
+            return await self._license_proxy(pod)
+        if pod.component == names.MODEL_STORE:
+            found = msgspec.json.decode(await self._get(pod, names.MODEL_STORE_PORT, "/models"), type=_StoredModels)
+            return Reading(
+                digests={model.name: model.digest for model in found.models if model.digest},
+                errors={model.name: model.error for model in found.models if model.error},
+            )
+        text = (await self._get(pod, names.METRICS_PORT, "/metrics")).decode()
+        what = "streaming_gateway_sessions" if pod.component == names.GATEWAY else "streaming_asr_streams"
+        return Reading(active=_count(total(text, f"{what}_active")), capacity=_count(total(text, f"{what}_capacity")))
+
+    async def _license_proxy(self, pod: Seen) -> Reading:
+        body = await self._get(pod, names.LICENSE_PROXY_PORT, "/v1/status")
+        status = msgspec.json.decode(body, type=_LicenseStatus)
+        text = (await self._get(pod, names.LICENSE_PROXY_PORT, "/metrics")).decode()
+        until = datetime.fromisoformat(status.trust_expiration) if status.trust_expiration else None
+        pending = _count(total(text, "license_proxy_usage_sessions_pending"))
+        return Reading(license_state=status.state, trust_expiration=until, backlog=pending)
+
+    async def _get(self, pod: Seen, port: int, path: str) -> bytes:
+        address = getattr(pod.state, "address", "")
+        host = f"[{address}]" if ":" in address else address
+        response = await self._http.get(f"http://{host}:{port}{path}", timeout=TIMEOUT_SECONDS)
+        response.raise_for_status()
+        return response.content
+
+    def _tell(self, key: Key, pods: list[Seen]) -> None:
+        now = summary((pod, self._taken.get(pod.uid)) for pod in pods)
+        if is_notable(self._told.get(key), now):
+            self._told[key] = now
+            self._notable(key)
+
+
+def pod_client() -> httpx2.AsyncClient:
+    """A client for pods: it carries no credentials and follows no redirect or proxy."""
+    return httpx2.AsyncClient(
+        trust_env=False, follow_redirects=False, limits=httpx2.Limits(max_keepalive_connections=0)
+    )
+
+
+Summary = dict[str, tuple[object, ...]]
+
+
+def summary(readings: Iterable[tuple[Seen, Reading | None]]) -> Summary:
+    """What a stack's readings come to: by component or pool, counts and states."""
+    sums: dict[str, list[int]] = {}
+    states: dict[str, set[object]] = {}
+    for pod, reading in readings:
+        if reading is None:
+            continue
+        where = pod.pool or pod.component
+        counts = sums.setdefault(where, [0, 0])
+        counts[0] += (reading.active or 0) + (reading.backlog or 0)
+        counts[1] += reading.capacity or 0
+        told = (reading.license_state, tuple(sorted(reading.digests.items())), tuple(sorted(reading.errors.items())))
+        states.setdefault(where, set()).add(told)
+    return {where: (*counts, frozenset(states[where])) for where, counts in sums.items()}
+
+
+def is_notable(told: Summary | None, now: Summary) -> bool:
+    """Whether to look at the stack: another state, a count to or from zero, or one that moved by a tenth."""
+    if told is None or told.keys() != now.keys():
+        return True
+    for where, (active, capacity, states) in now.items():
+        active_told, capacity_told, states_told = told[where]
+        if states != states_told or _moved(active_told, active) or _moved(capacity_told, capacity):
+            return True
+    return False
+
+
+def _moved(before: object, now: object) -> bool:
+    if not isinstance(before, int) or not isinstance(now, int):
+        return before != now
+    if (before == 0) != (now == 0):
+        return True
+    return abs(now - before) > NOTABLE * before
+
+
+def _count(value: float | None) -> int | None:
+    return None if value is None or not 0 <= value < 1e12 else int(value)
+
+
+def _answers(pod: Seen) -> bool:
+    state = pod.state
+    spoken = pod.component in (names.GATEWAY, names.ASR, names.LICENSE_PROXY, names.MODEL_STORE)
+    return spoken and isinstance(state, PodState) and bool(state.address) and not state.finished

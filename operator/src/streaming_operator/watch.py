@@ -1,0 +1,121 @@
+"""One kind, watched for ever: listed in pages, then followed; what vanished between two lists is told as gone."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+from service_kit.logs import get_logger
+
+from streaming_operator.api_server import ApiRefusal, ApiServer, ApiUnreachable, WatchEvent, refusal_of
+from streaming_operator.kinds import Kind
+from streaming_operator.seen import Metadata, Seen, seen
+
+FIRST_RETRY_SECONDS = 1.0
+LONGEST_RETRY_SECONDS = 30.0
+_SHORTEST, _LONGEST = 240, 480
+
+log = get_logger(__name__)
+
+
+class Sink(Protocol):
+    """Who is told."""
+
+    def sighted(self, kind: Kind, metadata: Metadata, sighting: Seen) -> None:
+        """An object is there, as listed or changed."""
+
+    def gone(self, kind: Kind, metadata: Metadata, uid: str) -> None:
+        """An object was deleted."""
+
+    def listed(self, kind: Kind, namespace: str | None, uids: set[str]) -> None:
+        """A list is complete; whatever is known and not among `uids` is gone."""
+
+
+@dataclass
+class Watch:
+    """One kind in one namespace, or in all where it is None."""
+
+    api: ApiServer
+    kind: Kind
+    namespace: str | None
+    selector: str | None
+    sink: Sink
+    synced: asyncio.Event
+
+    async def run(self) -> None:
+        """Until cancelled. Nothing that the API server does ends it."""
+        delay = FIRST_RETRY_SECONDS
+        version = ""
+        while True:
+            try:
+                if not version:
+                    version = await self._list()
+                    self.synced.set()
+                async for event in self._events(version):
+                    version = self._take(event) or version
+                    delay = FIRST_RETRY_SECONDS
+            except ApiRefusal as refusal:
+                if refusal.code == 410 or refusal.reason == "Expired":
+                    version = ""
+                    continue
+                self._tell(refusal)
+                version = ""
+            except (ApiUnreachable, msgspec.DecodeError) as failure:
+                self._tell(failure)
+            else:
+                await asyncio.sleep(0.1)  # the server ended the watch in peace: go on from the same version
+                continue
+            await asyncio.sleep(delay * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load, no secret
+            delay = min(LONGEST_RETRY_SECONDS, delay * 2)
+
+    @property
+    def _metadata_only(self) -> bool:
+        return self.kind.watched == "metadata"
+
+    async def _list(self) -> str:
+        uids: set[str] = set()
+        version = ""
+        async for page in self.api.pages(self.kind, self.namespace, self.selector, metadata_only=self._metadata_only):
+            version = page.metadata.resource_version
+            for item in page.items:
+                metadata, sighting = seen(self.kind, item)
+                uids.add(sighting.uid)
+                self.sink.sighted(self.kind, metadata, sighting)
+            await asyncio.sleep(0)  # thousands of objects must not hold up the probes
+        self.sink.listed(self.kind, self.namespace, uids)
+        return version
+
+    def _events(self, version: str) -> AsyncIterator[WatchEvent]:
+        seconds = random.randint(_SHORTEST, _LONGEST)  # noqa: S311 - spreads load, no secret
+        return self.api.watch(
+            self.kind, self.namespace, self.selector, version, seconds=seconds, metadata_only=self._metadata_only
+        )
+
+    def _take(self, event: WatchEvent) -> str:
+        """Tell the sink; returns the version to go on from."""
+        if event.type == "ERROR":
+            raise refusal_of(event.object)
+        if event.type == "BOOKMARK":
+            return _bookmark.decode(event.object).metadata.resource_version
+        metadata, sighting = seen(self.kind, event.object)
+        if event.type == "DELETED":
+            self.sink.gone(self.kind, metadata, sighting.uid)
+        else:
+            self.sink.sighted(self.kind, metadata, sighting)
+        return sighting.version
+
+    def _tell(self, failure: Exception) -> None:
+        log.warning("a watch failed", kind=self.kind.name, namespace=self.namespace or "", problem=str(failure))
+
+
+class _BookmarkMeta(msgspec.Struct, rename="camel"):
+    resource_version: str = ""
+
+
+class _Bookmark(msgspec.Struct):
+    metadata: _BookmarkMeta
+
+
+_bookmark = msgspec.json.Decoder(_Bookmark)
