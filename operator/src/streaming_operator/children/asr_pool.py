@@ -40,10 +40,11 @@ _FETCH_SECONDS = 1500
 
 def asr_pool(stack: StreamingStack, inputs: Inputs, model: Model) -> list[Child]:
     """Deployment and headless Service of one model."""
-    return [Child(_service(stack, model)), _deployment(stack, inputs, model)]
+    return [Child(pool_service(stack, model)), pool_deployment(stack, inputs, model, _pod(stack, inputs, model))]
 
 
-def _service(stack: StreamingStack, model: Model) -> Service:
+def pool_service(stack: StreamingStack, model: Model) -> Service:
+    """Headless: nginx follows the pods through DNS."""
     name = stack.metadata.name
     port = ServicePort(name=names.GRPC, port=names.GRPC_PORT, targetPort=names.GRPC, appProtocol="kubernetes.io/h2c")
     return Service(
@@ -52,7 +53,8 @@ def _service(stack: StreamingStack, model: Model) -> Service:
     )
 
 
-def _deployment(stack: StreamingStack, inputs: Inputs, model: Model) -> Child:
+def pool_deployment(stack: StreamingStack, inputs: Inputs, model: Model, pod: Pod) -> Child:
+    """The Deployment of these pods, rolled as the model wants it."""
     as_written = model.model_dump_json(by_alias=True, exclude_defaults=True)
     found = Deployment(
         metadata=meta(
@@ -62,7 +64,7 @@ def _deployment(stack: StreamingStack, inputs: Inputs, model: Model) -> Child:
             selector=selector(stack, names.ASR, model.name),
             strategy=_strategy(model),
             progressDeadlineSeconds=model.startup_seconds + _FETCH_SECONDS,
-            template=pod_template(stack, inputs, _pod(stack, inputs, model)),
+            template=pod_template(stack, inputs, pod),
         ),
     )
     return Child(found, replicas=model.autoscaling.min_replicas)
@@ -130,10 +132,11 @@ def _triton(stack: StreamingStack, inputs: Inputs, model: Model, files: VolumeMo
         command=["triton"],
         restartPolicy="Always",
         env=environment(settings, variables(model.pods)),
-        ports=ports(triton_metrics=names.TRITON_METRICS_PORT),
+        ports=ports(triton_http=names.TRITON_HTTP_PORT, triton_metrics=names.TRITON_METRICS_PORT),
         resources=triton_share(model.wanted_resources, model.gpu),
-        # It answers only once every model is loaded; before that nothing may restart it.
-        startupProbe=startup_probe("/metrics", names.TRITON_METRICS, seconds=model.startup_seconds, period=5),
-        livenessProbe=http_probe("/metrics", names.TRITON_METRICS, failures=6, timeout=10),
+        # Until every model is loaded nothing may restart it.
+        startupProbe=startup_probe("/v2/health/ready", "triton-http", seconds=model.startup_seconds, period=5),
+        # Not `ready`: a model's process that died is loaded anew by the recogniser.
+        livenessProbe=http_probe("/v2/health/live", "triton-http", failures=6, timeout=10),
         volumeMounts=[*([files] if files else []), mount("shm", "/dev/shm", read_only=False)],  # noqa: S108 - a volume
     )

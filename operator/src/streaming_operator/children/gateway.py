@@ -22,6 +22,7 @@ from streaming_operator.children.containers import (
     sleep_before_stop,
     startup_probe,
 )
+from streaming_operator.children.exposure import service_annotations
 from streaming_operator.children.images import image_of
 from streaming_operator.children.pod import Pod, meta, pod_template, selector, variables
 from streaming_operator.facts import Inputs
@@ -54,7 +55,7 @@ def _service(stack: StreamingStack) -> Service:
     name = names.gateway(stack.metadata.name)
     port = ServicePort(name=names.HTTP, port=names.GATEWAY_PORT, targetPort=names.HTTP, appProtocol="kubernetes.io/ws")
     return Service(
-        metadata=meta(stack, name, names.GATEWAY),
+        metadata=meta(stack, name, names.GATEWAY, annotations=service_annotations(stack)),
         spec=ServiceSpec(selector=names.selector(stack.metadata.name, names.GATEWAY), ports=[port]),
     )
 

@@ -12,6 +12,7 @@ from lightkube.models.core_v1 import (
     ServiceSpec,
     VolumeMount,
 )
+from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.apps_v1 import StatefulSet
 from lightkube.resources.core_v1 import Service
 from stack_model.api import StreamingStack
@@ -74,7 +75,9 @@ def _stateful_set(stack: StreamingStack, inputs: Inputs) -> StatefulSet:
     name = stack.metadata.name
     storage = stack.spec.license_proxy.storage
     claim = PersistentVolumeClaim(
-        metadata=meta(stack, "state", names.LICENSE_PROXY), spec=claim_spec(storage, "ReadWriteOnce")
+        # It can never be changed, so it has nothing that a later version might want otherwise.
+        metadata=ObjectMeta(name="state", labels=names.selector(name, names.LICENSE_PROXY)),
+        spec=claim_spec(storage, "ReadWriteOnce"),
     )
     return StatefulSet(
         metadata=meta(stack, names.license_proxy(name), names.LICENSE_PROXY),
