@@ -26,6 +26,14 @@ _COLUMNS = (
 _WIDE = (("Message", "string", f"{_READY}.message", "What to do."),)
 
 
+class _InFull(yaml.SafeDumper):
+    """Writes what stands in several places in each of them: not every reader knows YAML's anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Always."""
+        return True
+
+
 def definition() -> Schema:
     """The CustomResourceDefinition as an object."""
     return {
@@ -56,8 +64,7 @@ def definition() -> Schema:
 
 def definition_yaml() -> str:
     """The definition as `crds/streamingstacks.yaml` holds it."""
-    text: str = yaml.safe_dump(definition(), sort_keys=False, width=120, allow_unicode=True)
-    return _HEADER + text
+    return _HEADER + yaml.dump(definition(), Dumper=_InFull, sort_keys=False, width=120, allow_unicode=True)
 
 
 def structural_schema() -> Schema:

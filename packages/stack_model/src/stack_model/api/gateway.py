@@ -150,6 +150,6 @@ def _balancer_resources() -> Resources:
 class LoadBalancer(SpecModel):
     """nginx between gateways and recognisers: a stream goes to the least busy pod of its model."""
 
-    replicas: int = Field(default=2, ge=1, le=20, description="Pods.")
+    replicas: int = Field(default=2, ge=1, le=20, description="Number of pods.")
     resources: Resources = Field(default_factory=_balancer_resources, description="CPU and memory of one pod.")
     pods: Pods = Field(default_factory=Pods, description="Overrides for the pods.")

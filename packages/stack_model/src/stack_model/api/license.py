@@ -55,7 +55,7 @@ class LicenseProxy(SpecModel):
     )
     usage: Usage = Field(default_factory=Usage, description="Delivery of usage.")
     storage: Storage = Field(
-        default_factory=lambda: Storage(size="1Gi"),
+        default_factory=Storage,
         description="Volume of each pod, for usage that is not delivered yet; kept when the stack is deleted.",
     )
     resources: Resources = Field(default_factory=_resources, description="CPU and memory of one pod.")

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from stack_model.api.base import Distinct, Rule, SpecModel
 from stack_model.api.pods import Pods, Resources
-from stack_model.api.storage import Storage
+from stack_model.api.storage import LargeStorage
 from stack_model.api.text import Cidr, DataKey, HttpUrl, Image, Labels, Names, ObjectName, Registry
 
 SCRAPE_SECONDS = 30
@@ -19,8 +19,8 @@ def _store_resources() -> Resources:
 class ModelStore(SpecModel):
     """Fetches models once, verifies them and serves them inside the namespace; it never sees audio."""
 
-    storage: Storage = Field(
-        default_factory=lambda: Storage(size="20Gi"), description="Volume that holds every model of the stack."
+    storage: LargeStorage = Field(
+        default_factory=LargeStorage, description="Volume that holds every model of the stack."
     )
     credentials_secret_name: ObjectName | None = Field(
         default=None,
