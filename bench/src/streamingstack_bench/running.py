@@ -149,6 +149,9 @@ class _Downloads:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
+    def expect(self, total: int) -> None:
+        """Nothing: each download has a bar of its own."""
+
     def begin(self, name: str, done: int, total: int | None) -> None:
         """A bar for a download."""
         self._tasks[name] = self._progress.add_task(name, total=total, completed=done)

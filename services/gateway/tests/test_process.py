@@ -138,6 +138,33 @@ async def test_sigterm_lets_a_session_end_within_the_drain_time_and_tells_its_op
         assert await asyncio.wait_for(process.process.wait(), 15) == 0
 
 
+async def test_while_draining_readiness_is_off_and_liveness_on_until_the_last_session_ends() -> None:
+    async with (
+        serve_scripted(script()) as recogniser,
+        gateway_process(AAI_ASR_ENDPOINT=f"127.0.0.1:{recogniser.port}", GATEWAY_MODELS=MODELS) as process,
+        wire_client(f"ws://127.0.0.1:{process.port}/") as client,
+        httpx2.AsyncClient(base_url=f"http://127.0.0.1:{process.port}", trust_env=False) as http,
+    ):
+        await client.audio(1500)
+        await client.until(lambda m: m["type"] == "Turn")
+        assert (await http.get("/readyz")).status_code == 200
+        process.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            while (await http.get("/readyz")).status_code != 503:
+                await asyncio.sleep(0.02)
+        for path in ("/healthz", "/v3/ws/health"):
+            assert (await http.get(path)).status_code == 200
+        async with httpx2.AsyncClient(trust_env=False) as metrics:
+            told = (await metrics.get(f"http://127.0.0.1:{process.metrics_port}/metrics")).text
+        assert "streaming_gateway_draining 1.0" in told
+        assert "streaming_gateway_sessions_active 1.0" in told
+        async with wire_client(f"ws://127.0.0.1:{process.port}/") as late:
+            assert (await late.rest())[0] == 1001
+        await client.audio(8000)
+        assert await client.terminate() == (1000, "Session Ended")
+        assert await asyncio.wait_for(process.process.wait(), 15) == 0
+
+
 async def test_sigterm_without_sessions_ends_at_once() -> None:
     async with gateway_process(GATEWAY_MODELS=MODELS) as process:
         process.process.terminate()

@@ -1,8 +1,10 @@
 """Routes that change under running streams."""
 
 import asyncio
+import json
 
 import grpc
+from streamingstack_bench.mounted_file import MountedFile
 
 
 def route(*backends, name="single", **more):
@@ -74,3 +76,20 @@ async def test_every_pool_size_is_taken_by_nginx(changing):
         changing.apply, [route("[::1]:20001", "127.0.0.1:20001", name="x" * 40), route(name="none")]
     )
     await asyncio.to_thread(changing.apply, [])
+
+
+async def test_a_mounted_config_map_that_changes_by_swapping_links_is_followed(
+    program, recognisers, kit, start, tmp_path
+):
+    mounted = MountedFile(tmp_path / "mounted", "routes.yaml", json.dumps({"routes": [route(recognisers[0])]}))
+    balancer = start(kit.Balancer, tmp_path / "balancer", [], program, ROUTES_FILE=mounted.path)
+    async with kit.client(balancer.port) as stream:
+        before = stream("single")
+        await before.open()
+        mounted.replace(json.dumps({"routes": [route(recognisers[1])]}))
+        await asyncio.to_thread(balancer.wait_for, "routes applied")
+        after = stream("single")
+        await after.open()
+        assert await after.pod() == recognisers[1]
+        await before.echo()
+        assert await before.finish() is grpc.StatusCode.OK

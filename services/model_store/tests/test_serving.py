@@ -15,9 +15,9 @@ from model_store.serving.service import RunningStore, run_store
 from model_store.serving.settings import StoreSettings
 from stack_model.api import ModelFile
 from stack_model.stored_models import StoredModel, dump_stored_models
+from streamingstack_bench.mounted_file import MountedFile
 
 from .conftest import FileServer, model_file, sha256
-from .mounted import MountedFile
 
 CONTENT = os.urandom(1 << 20)
 

@@ -26,6 +26,11 @@ class GatewaySettings(ServiceSettings):
         description="host:port of the load balancer; several, separated by commas.",
     )
     asr_secure: bool = Field(default=False, validation_alias="AAI_USE_SECURE_CHANNEL_TO_ASR_SERVICE")
+    asr_ca_file: Path | None = Field(
+        default=None,
+        validation_alias="ASR_CA_FILE",
+        description="PEM: who may vouch for the load balancer of a secure channel; unset: the public authorities.",
+    )
     license_endpoint: str | None = Field(
         default=None,
         validation_alias="AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT",
@@ -76,6 +81,7 @@ class GatewaySettings(ServiceSettings):
         return LinkSettings(
             endpoints=endpoints,
             secure=self.asr_secure,
+            ca_file=self.asr_ca_file,
             buffer_seconds=self.buffer_seconds,
             check_contract=self.check_contract,
         )

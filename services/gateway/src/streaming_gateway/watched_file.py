@@ -19,6 +19,7 @@ class WatchedFile(Generic[Content]):
         self._parse = parse
         self._stamp = self._current_stamp()
         self._content = parse(path.read_text())
+        self._complained: str | None = None
 
     def content(self) -> Content:
         """The content as of now; looks at the file's stamp, and reads only what changed."""
@@ -27,9 +28,14 @@ class WatchedFile(Generic[Content]):
             if stamp != self._stamp:
                 self._stamp = stamp
                 self._content = self._parse(self._path.read_text())
+                self._complained = None
                 _log.info("file reloaded", path=str(self._path))
         except (OSError, ValueError) as failure:
-            _log.error("file unusable, keeping the last good one", path=str(self._path), kind=type(failure).__name__)
+            kind = type(failure).__name__
+            if isinstance(failure, ValueError) or kind != self._complained:
+                # A file that is gone is asked for with every session; one line tells it.
+                _log.error("file unusable, keeping the last good one", path=str(self._path), kind=kind)
+            self._complained = kind
         return self._content
 
     def _current_stamp(self) -> tuple[int, int, int]:

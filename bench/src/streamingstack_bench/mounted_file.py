@@ -1,4 +1,4 @@
-"""A file as Kubernetes mounts it from a ConfigMap or a Secret."""
+"""A file as Kubernetes mounts it from a ConfigMap or a Secret, for tests of reloading."""
 
 import os
 import uuid
@@ -9,6 +9,7 @@ class MountedFile:
     """`folder/name` is a link into `..data`, which is a link to a folder that is swapped as a whole."""
 
     def __init__(self, folder: Path, name: str, text: str) -> None:
+        """`folder` is made where it is missing."""
         self._folder, self._name = folder, name
         folder.mkdir(parents=True, exist_ok=True)
         self.replace(text)
@@ -17,6 +18,7 @@ class MountedFile:
 
     @property
     def path(self) -> Path:
+        """What a service is told."""
         return self._folder / self._name
 
     def replace(self, text: str) -> None:
