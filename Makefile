@@ -15,15 +15,15 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 
 BIN := .venv/bin
-SOURCES := $(wildcard $(addsuffix /*/src,packages services)) cli/src bench/src
-TYPED_TESTS := $(wildcard packages/*/tests) services/license_proxy/tests services/model_store/tests cli/tests e2e/local
+SOURCES := $(wildcard $(addsuffix /*/src,packages services)) cli/src bench/src scripts/imagebuild
+TYPED_TESTS := $(wildcard packages/*/tests) services/license_proxy/tests services/model_store/tests cli/tests e2e/local scripts/tests
 PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
 export PATH STREAMINGSTACK_AUDIO WORKERS
 
-.PHONY: help setup run up test check lint types imports contract bench long-stream clean
+.PHONY: help setup run up test check lint types imports contract bench long-stream images images-check clean
 
 help:  ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 	@printf '\n'
 	@printf '  %-32s %s\n' \
 		'STACK=$(STACK)' 'a StreamingStack; see examples/' \
@@ -32,6 +32,7 @@ help:  ## This list
 		'PORT_OFFSET=$(PORT_OFFSET)' 'shifts every port: a second stack beside the first' \
 		'SESSIONS=$(SESSIONS)' 'how many sessions at once bench measures' \
 		'STREAMINGSTACK_AUDIO=FOLDER' 'recordings of test and bench, now $(STREAMINGSTACK_AUDIO)' \
+		'IMAGES="gateway asr"' 'which images to build; REGISTRY= TAG= name them, PUSH=yes pushes them' \
 		'PYTEST_ARGS=' 'for pytest: paths, -k WORDS, -x, --durations=20' \
 		'WORKERS=$(WORKERS)' 'tests without a stack that run side by side'
 
@@ -79,6 +80,14 @@ bench: setup  ## Measure 1, 2, 4, 8 real-time sessions and memory, write docs/be
 long-stream: setup  ## One stream of three hours through real Whisper: memory, cost and words by quarter
 	@python -m streamingstack_bench.long_stream --up examples/minimal.yaml --audio '$(STREAMINGSTACK_AUDIO)' \
 		--port-offset $(PORT_OFFSET) --markdown docs/benchmarks.md
+
+images: setup  ## Build the images into archives with bills of materials: IMAGES= REGISTRY= TAG= PUSH= BUILDER=
+	@$(if $(STANDINS),STANDINS='$(STANDINS)' e2e/images/build,scripts/images) $(IMAGES) \
+		$(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(TAG),--tag '$(TAG)') $(if $(PUSH),--push)
+
+images-check: setup  ## Judge the images that were built: sizes, user, labels, contents, bills of materials
+	@scripts/images --check $(IMAGES)
+	@pytest -q -m images scripts/tests
 
 clean:  ## Remove the environment, caches and the state of local stacks
 	@rm -rf .venv .bootstrap .state .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

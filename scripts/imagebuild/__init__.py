@@ -1,0 +1,1 @@
+"""Builds the images, and archives, describes and checks what was built."""

@@ -1,0 +1,134 @@
+"""The programs that build: buildah or docker, whichever is there."""
+
+import shlex
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from imagebuild.catalogue import Image
+from imagebuild.layout import adopt
+
+_SHOWN_LINES = 25
+
+
+class BuildError(Exception):
+    """What went wrong, in one line or with the end of the builder's own output."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """One build: the image, its full name, and the values of its ARGs."""
+
+    image: Image
+    reference: str
+    arguments: Mapping[str, str]
+
+
+class Builder(Protocol):
+    """Builds an image, tells its id, writes it into an OCI layout, pushes it."""
+
+    def build(self, order: Order) -> None:
+        """Build and tag it; raises BuildError."""
+
+    def image_id(self, reference: str) -> str:
+        """The digest of its configuration, `sha256:...`; raises BuildError."""
+
+    def export(self, reference: str, layout: Path, name: str) -> None:
+        """Write it into the layout, uncompressed, under `name`; raises BuildError."""
+
+    def push(self, reference: str) -> None:
+        """Push it to the registry of its name; raises BuildError."""
+
+
+def build_arguments(order: Order) -> list[str]:
+    """What buildah and docker take alike, the context last."""
+    image = order.image
+    return [
+        *(["--target", image.target] if image.target else []),
+        *(part for key, value in order.arguments.items() for part in ("--build-arg", f"{key}={value}")),
+        "--file",
+        image.containerfile,
+        "--tag",
+        order.reference,
+        ".",
+    ]
+
+
+@dataclass(frozen=True)
+class Buildah:
+    """Buildah, with `flags` for its builds."""
+
+    flags: Sequence[str] = ()
+
+    def build(self, order: Order) -> None:
+        """Layers are kept, so that only what changed is built again."""
+        _run("buildah", "build", "--layers", "--format", "oci", *self.flags, *build_arguments(order))
+
+    def image_id(self, reference: str) -> str:
+        """See Builder."""
+        found = _run("buildah", "inspect", "--type", "image", "--format", "{{.FromImageID}}", reference).strip()
+        return f"sha256:{found.removeprefix('sha256:')}"
+
+    def export(self, reference: str, layout: Path, name: str) -> None:
+        """See Builder."""
+        _run(
+            "buildah", "push", "--quiet", "--format", "oci", "--disable-compression", reference, f"oci:{layout}:{name}"
+        )
+
+    def push(self, reference: str) -> None:
+        """See Builder."""
+        _run("buildah", "push", reference, f"docker://{reference}")
+
+
+@dataclass(frozen=True)
+class Docker:
+    """Docker 25 or newer: older ones do not save as an OCI layout."""
+
+    flags: Sequence[str] = ()
+
+    def build(self, order: Order) -> None:
+        """See Builder."""
+        _run("docker", "build", *self.flags, *build_arguments(order))
+
+    def image_id(self, reference: str) -> str:
+        """See Builder."""
+        return _run("docker", "image", "inspect", "--format", "{{.Id}}", reference).strip()
+
+    def export(self, reference: str, layout: Path, name: str) -> None:
+        """See Builder. Docker saves whole images, so this takes as long every time."""
+        with tempfile.TemporaryDirectory(dir=layout.parent) as folder:
+            archive, saved = Path(folder) / "saved.tar", Path(folder) / "saved"
+            _run("docker", "save", "--output", str(archive), reference)
+            with tarfile.open(archive) as tar:
+                tar.extractall(saved, filter="data")
+            adopt(saved, layout, name)
+
+    def push(self, reference: str) -> None:
+        """See Builder."""
+        _run("docker", "push", reference)
+
+
+def find_builder(environment: Mapping[str, str]) -> Builder:
+    """What BUILDER names, else buildah, else docker; raises BuildError where neither is there."""
+    flags = shlex.split(environment.get("BUILD_FLAGS", ""))
+    wanted = environment.get("BUILDER") or ("buildah" if shutil.which("buildah") else "docker")
+    if wanted == "buildah" and shutil.which("buildah"):
+        return Buildah(flags)
+    if wanted == "docker" and shutil.which("docker"):
+        _run("docker", "version", "--format", "{{.Server.Version}}")
+        return Docker(flags)
+    raise BuildError(f"{wanted} is not there; install buildah (apt-get install buildah) or docker, or set BUILDER")
+
+
+def _run(*command: str) -> str:
+    """Standard output; raises BuildError with the end of what the program said."""
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode != 0:
+        said = "\n".join((ended.stdout + ended.stderr).strip().splitlines()[-_SHOWN_LINES:])
+        raise BuildError(f"{shlex.join(command[:2])} failed:\n{said}")
+    return ended.stdout
