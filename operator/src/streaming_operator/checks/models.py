@@ -90,8 +90,8 @@ def _no_card_is_large_enough(view: View) -> Finding | None:
             return Finding(
                 Reason.MODEL_DOES_NOT_FIT,
                 f"model {model.name} needs a card with {model.gpu.min_memory_gib} GiB and the largest that its pods "
-                f"may get is {largest}; add nodes with a larger one, widen gpu.nodeSelector, or lower gpu.minMemoryGiB if "
-                "the model is smaller than it says",
+                f"may get is {largest}; add nodes with a larger one, widen gpu.nodeSelector, or lower gpu.minMemoryGiB "
+                "if the model is smaller than it says",
             )
     return None
 

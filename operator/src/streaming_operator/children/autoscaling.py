@@ -31,8 +31,13 @@ class _Scaled:
 
 
 def autoscaling(stack: StreamingStack, inputs: Inputs) -> list[Child]:
-    """One autoscaler for the gateway and one for each pool; none where sizes are fixed or KEDA is not there."""
+    """One autoscaler for the gateway and one for each pool; none where sizes are fixed or KEDA is not there.
+
+    The vendor's images export no load that is known, so nothing could size them.
+    """
     provider = stack.spec.autoscaling.provider
+    if stack.spec.images.flavour == "Vendor":
+        return []
     if provider == "HPA":
         return [Child(_autoscaler(stack, scaled)) for scaled in _scaled(stack, inputs)]
     if provider == "KEDA" and SCALED_OBJECT in inputs.apis and inputs.scaler_address is not None:

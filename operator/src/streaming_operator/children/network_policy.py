@@ -43,9 +43,14 @@ def network_policies(stack: StreamingStack, inputs: Inputs) -> list[Child]:
         _load_balancer(stack, inputs),
         _recognisers(stack, inputs),
     ]
-    if stored(stack, inputs):
+    if _has_store(stack, inputs):
         policies.append(_model_store(stack, inputs))
     return [Child(policy) for policy in policies]
+
+
+def _has_store(stack: StreamingStack, inputs: Inputs) -> bool:
+    # The vendor's models are part of its images.
+    return stack.spec.images.flavour != "Vendor" and bool(stored(stack, inputs))
 
 
 def _default_deny(stack: StreamingStack) -> NetworkPolicy:
@@ -112,7 +117,7 @@ def _recognisers(stack: StreamingStack, inputs: Inputs) -> NetworkPolicy:
             _metrics(stack, inputs, names.METRICS_PORT, names.TRITON_METRICS_PORT),
         ],
         # Mounted models are there before the pod starts: then it speaks to nobody at all.
-        ways_out=ways_out if stored(stack, inputs) else [],
+        ways_out=ways_out if _has_store(stack, inputs) else [],
     )
 
 
@@ -168,7 +173,7 @@ def _peers(peers: Sequence[Peer]) -> list[NetworkPolicyPeer]:
         NetworkPolicyPeer(
             namespaceSelector=LabelSelector(matchLabels=peer.namespace_labels) if peer.namespace_labels else None,
             # A peer without both selectors is none: an empty one stands for every pod of the namespace.
-            podSelector=LabelSelector(matchLabels=peer.pod_labels)
+            podSelector=LabelSelector(matchLabels=peer.pod_labels or None)
             if peer.pod_labels or not peer.namespace_labels
             else None,
         )

@@ -1,0 +1,149 @@
+"""The vendor's images, under the names of variables, ports and health paths of its release 1.0.0."""
+
+from typing import Any
+
+import kubernetes_validate
+import pytest
+from operator_factories import containers, environment, inputs, manifests, model, pod_of, stack
+from stack_model.api import StreamingStack
+from streaming_operator.children.autoscaling import autoscaling
+from streaming_operator.children.network_policy import network_policies
+from streaming_operator.children.vendor import workloads
+
+IMAGES = {
+    "flavour": "Vendor",
+    "pullSecrets": ["vendor"],
+    "overrides": {
+        "gateway": "vendor.example/self-hosted-streaming-api:release-v1.0.0",
+        "licenseProxy": "vendor.example/self-hosted-streaming-license-and-usage-proxy:release-v1.0.0",
+        "loadBalancer": "registry.example/load-balancer:1.0.0",
+    },
+}
+ENGLISH = {
+    "name": "en-default",
+    "speechModels": ["universal-streaming-english"],
+    "image": "vendor.example/self-hosted-streaming-asr-english:release-v0.6.0",
+    "gpu": {"count": 1},
+    "streams": {"targetPerPod": 20, "maxPerPod": 28},
+    "startupSeconds": 300,
+}
+
+
+def vendored(**spec: Any) -> StreamingStack:
+    return stack(**{"images": IMAGES, "models": [ENGLISH], **spec})
+
+
+def made(given: StreamingStack | None = None, **facts: Any) -> dict[tuple[str, str], dict[str, Any]]:
+    return manifests(workloads(given or vendored(), inputs(**facts)))
+
+
+def test_the_gateway_is_configured_by_the_vendors_names() -> None:
+    container = containers(pod_of(made()["Deployment", "demo-gateway"]))["gateway"]
+    assert container["image"] == "vendor.example/self-hosted-streaming-api:release-v1.0.0"
+    assert environment(container) == {
+        "AAI_WSS_PORT": "8080",
+        "AAI_LOG_LEVEL": "INFO",
+        "AAI_USE_STRUCTURED_LOGGING": "True",
+        "AAI_ASR_ENDPOINT": "demo-lb.speech.svc.cluster.local:50051",
+        "AAI_USE_SECURE_CHANNEL_TO_ASR_SERVICE": "False",
+        "AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT": "http://demo-license-proxy.speech.svc.cluster.local:8080",
+    }
+    assert container["readinessProbe"]["httpGet"]["path"] == "/v3/ws/health"
+
+
+def test_a_recogniser_is_one_container_with_the_card() -> None:
+    pod = pod_of(made()["Deployment", "demo-asr-en-default"])
+    assert list(containers(pod)) == ["recognizer"]
+    container = containers(pod)["recognizer"]
+    assert environment(container) == {
+        "SERVER_PORT": "50051",
+        "LOGGING_LEVEL": "INFO",
+        "USE_STRUCTURED_LOGGING": "True",
+        "MAX_OPEN_STREAMS": "28",
+    }
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert container["resources"]["requests"]["cpu"] == "4"
+    assert container["readinessProbe"]["grpc"] == {"port": 50051}
+    startup = container["startupProbe"]
+    assert startup["periodSeconds"] * startup["failureThreshold"] >= 300
+
+
+def test_the_licence_proxy_reads_the_licence_where_it_is_told() -> None:
+    given = vendored(licenseProxy={"usage": {"endpoint": "https://u.example", "apiKeySecretName": "usage"}})
+    stateful_set = made(given)["StatefulSet", "demo-license-proxy"]
+    container = containers(pod_of(stateful_set))["license-proxy"]
+    assert environment(container) == {
+        "HTTP_PORT": "8080",
+        "LOGGING_LEVEL": "INFO",
+        "USE_STRUCTURED_LOGGING": "True",
+        "LICENSE_FILE_PATH": "/var/aai/license.jwt",
+        "USAGE_TRACKING_API_KEY": None,
+    }
+    assert container["livenessProbe"]["httpGet"]["path"] == "/health"
+
+
+def test_our_load_balancer_routes_by_the_vendors_header() -> None:
+    found = made()
+    assert found["ConfigMap", "demo-lb-routes"]["data"]["routes.yaml"].count("en-default")
+    assert containers(pod_of(found["Deployment", "demo-lb"]))["load-balancer"]
+
+
+def test_gateway_licence_proxy_and_every_recogniser_switch_together() -> None:
+    second = {**ENGLISH, "name": "ml-default", "speechModels": ["universal-streaming-multilingual"]}
+    found = made(vendored(models=[ENGLISH, second]))
+    images = [
+        container["image"]
+        for (kind, name), manifest in found.items()
+        if kind in ("Deployment", "StatefulSet") and name != "demo-lb"
+        for container in containers(pod_of(manifest)).values()
+    ]
+    assert len(images) == 4
+    assert all(image.startswith("vendor.example/") for image in images)
+
+
+def test_what_is_unknown_of_the_images_is_not_demanded_of_them() -> None:
+    for name in ("demo-gateway", "demo-asr-en-default"):
+        pod = pod_of(made()["Deployment", name])
+        assert "runAsNonRoot" not in pod["securityContext"]
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in containers(pod).values():
+            assert container["securityContext"] == {"allowPrivilegeEscalation": False}
+
+
+def test_services_selectors_and_the_claim_are_those_of_our_flavour() -> None:
+    from operator_factories import built
+
+    ours = built(stack(models=[model()]))
+    theirs = made()
+    for key in (("Service", "demo-gateway"), ("Service", "demo-license-proxy"), ("Service", "demo-asr-en-default")):
+        assert theirs[key]["spec"] == ours[key]["spec"]
+    for key in (("Deployment", "demo-gateway"), ("Deployment", "demo-asr-en-default")):
+        assert theirs[key]["spec"]["selector"] == ours[key]["spec"]["selector"]
+    claims = [
+        flavour["StatefulSet", "demo-license-proxy"]["spec"]["volumeClaimTemplates"] for flavour in (ours, theirs)
+    ]
+    assert claims[0] == claims[1]
+
+
+def test_a_new_licence_rolls_the_vendors_proxy() -> None:
+    def annotations(version: str) -> dict[str, str]:
+        found = made(versions={"Secret/license": version})["StatefulSet", "demo-license-proxy"]
+        annotated: dict[str, str] = found["spec"]["template"]["metadata"]["annotations"]
+        return annotated
+
+    assert annotations("1") != annotations("2")
+
+
+def test_nothing_sizes_pods_whose_load_is_unknown() -> None:
+    assert autoscaling(vendored(), inputs()) == []
+
+
+def test_no_model_store_and_no_way_to_one() -> None:
+    found = {child.name: child.manifest()["spec"] for child in network_policies(vendored(), inputs())}
+    assert "demo-model-store" not in found
+    assert found["demo-asr"].get("egress", []) == []
+
+
+@pytest.mark.parametrize("key", sorted(made()))
+def test_every_child_is_valid(key: tuple[str, str]) -> None:
+    kubernetes_validate.validate(made()[key], "1.34", strict=True)
