@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from e2e_cluster.addons import ingress, policy, storage
+from e2e_cluster.addons import ingress, storage
 from e2e_cluster.addons.addon_images import shared_libraries
 from e2e_cluster.addons.ingress import IngressPlan
 from e2e_cluster.addons.oci_archive import ScratchImage, archived
@@ -64,24 +64,6 @@ def test_the_storage_class_is_the_default_and_waits_for_the_first_pod() -> None:
     ours = storage.adapted(theirs, VOLUMES)
     assert ours["metadata"]["annotations"] == {"storageclass.kubernetes.io/is-default-class": "true"}
     assert ours["volumeBindingMode"] == "WaitForFirstConsumer"
-
-
-def test_an_engine_folder_that_lacks_a_part_is_refused_with_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "calico-felix").touch()
-    (tmp_path / "crd").mkdir()
-    monkeypatch.setenv("CALICO_DIR", str(tmp_path))
-    with pytest.raises(ClusterError, match="lacks calico:"):
-        policy.engine_folder()
-    (tmp_path / "calico").touch()
-    assert policy.engine_folder() == tmp_path
-
-
-@pytest.mark.parametrize("value", ["", " "])
-def test_no_engine_folder_means_no_policies(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CALICO_DIR", value)
-    assert policy.engine_folder() is None
 
 
 def test_libraries_are_read_from_what_ldd_says() -> None:

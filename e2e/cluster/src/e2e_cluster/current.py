@@ -1,0 +1,104 @@
+"""CLUSTER=current: whatever KUBECONFIG points at, with its own ingress, and a registry that images are pushed to.
+
+What cannot be asked of the cluster comes from the environment; nothing is installed and nothing is taken down.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from e2e_cluster.binaries import Say
+from e2e_cluster.door import Door
+from e2e_cluster.errors import ClusterError
+from e2e_cluster.kubernetes_api import KubernetesApi
+
+# name: what it is. The others have a default.
+NEEDED = {
+    "KUBECONFIG": "the file of one kubeconfig",
+    "E2E_INGRESS_ADDRESS": "address of the ingress, ports 80 and 443",
+    "E2E_DOMAIN": "domain whose names the certificate is for",
+    "E2E_TLS_DIR": "folder with ca.crt, tls.crt and tls.key for *.E2E_DOMAIN",
+    "E2E_GATEWAY": "namespace/name of a Gateway with listeners http and https",
+    "E2E_GATEWAY_CLASS": "its class",
+    "E2E_INGRESS_CLASS": "class of Ingresses",
+    "E2E_STORAGE_CLASS": "class of volumes",
+}
+_REF = "org.opencontainers.image.ref.name"
+
+
+def up(say: Say) -> None:
+    """Check that everything is known and that the cluster answers."""
+    door(say)
+    say("cluster: the current one answers")
+
+
+def down(say: Say) -> None:
+    """Nothing: the cluster is somebody's own."""
+    say("cluster: the current one is left alone")
+
+
+def door(say: Say) -> Door:
+    """The door of the current cluster; ClusterError naming every variable that is missing."""
+    found = facts(os.environ)
+    if not KubernetesApi(found.kubeconfig).get("nodes")["items"]:
+        raise ClusterError(f"the cluster of {found.kubeconfig} has no node")
+
+    def load(archives: Sequence[Path]) -> None:
+        for archive in archives:
+            push(archive, say)
+
+    return Door(**{name: value for name, value in vars(found).items() if name != "_load"}, _load=load)
+
+
+def facts(environ: Mapping[str, str]) -> Door:
+    """What the environment says of a cluster; its `load` does nothing. ClusterError naming what is missing."""
+    missing = [f"{name} ({what})" for name, what in NEEDED.items() if not environ.get(name)]
+    if missing:
+        raise ClusterError(f"CLUSTER=current needs {', '.join(missing)}")
+    tls = Path(environ["E2E_TLS_DIR"])
+    return Door(
+        cluster="current",
+        kubeconfig=Path(environ["KUBECONFIG"]),
+        ingress_address=environ["E2E_INGRESS_ADDRESS"],
+        http_port=80,
+        https_port=443,
+        domain=environ["E2E_DOMAIN"],
+        ca_file=tls / "ca.crt",
+        tls_certificate=tls / "tls.crt",
+        tls_key=tls / "tls.key",
+        gateway=environ["E2E_GATEWAY"],
+        gateway_class=environ["E2E_GATEWAY_CLASS"],
+        ingress_class=environ["E2E_INGRESS_CLASS"],
+        storage_class=environ["E2E_STORAGE_CLASS"],
+        policies_enforced=environ.get("E2E_POLICIES_ENFORCED", "no") == "yes",
+        _load=lambda archives: None,
+    )
+
+
+def push(archive: Path, say: Say) -> None:
+    """Push an OCI archive under the name that it carries; ClusterError where that name is of no registry."""
+    reference = reference_of(archive)
+    if reference.startswith("localhost/"):
+        raise ClusterError(f"{reference} is in no registry; build with `make images REGISTRY=registry.example.com/you`")
+    if shutil.which("skopeo") is None:
+        raise ClusterError("skopeo is missing, which pushes images; install it (apt-get install skopeo)")
+    argv = ["skopeo", "copy", "--quiet", f"oci-archive:{archive}:{reference}", f"docker://{reference}"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ClusterError(f"{reference} could not be pushed; log in to its registry? {done.stderr.strip()[-300:]}")
+    say(f"pushed {reference}")
+
+
+def reference_of(archive: Path) -> str:
+    """The name in an OCI archive; ClusterError where it has none."""
+    try:
+        with tarfile.open(archive) as tar:
+            index = tar.extractfile("index.json")
+            manifests = json.load(index)["manifests"] if index else []
+        return str(manifests[0]["annotations"][_REF])
+    except (OSError, tarfile.TarError, KeyError, IndexError, ValueError) as error:
+        raise ClusterError(f"{archive} is no OCI archive with a name: {error!r}") from error
