@@ -1,17 +1,32 @@
-"""`python -m e2e_cluster`: a Kubernetes cluster for end-to-end tests."""
+"""A Kubernetes cluster for end-to-end tests: CLUSTER=local (this machine alone), kind, or current (your KUBECONFIG)."""
 
 import signal
 import sys
 import tempfile
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from e2e_cluster import api_server
+from e2e_cluster import api_server, doors, local, local_door, network, teardown
 from e2e_cluster.errors import ClusterError
+from e2e_cluster.plan import ClusterPlan, plan
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+
+class Kind(StrEnum):
+    """Which cluster."""
+
+    local = "local"
+    kind = "kind"
+    current = "current"
+
+
+Cluster = Annotated[Kind, typer.Option("--cluster", envvar="CLUSTER", help="Which cluster.")]
+Name = Annotated[str, typer.Option("--name", envvar="CLUSTER_NAME", help="The local cluster's name.")]
+Nodes = Annotated[int, typer.Option("--nodes", min=1, max=4, help="Nodes of the local cluster.")]
 
 
 def say(line: str) -> None:
@@ -26,13 +41,69 @@ def _main() -> None:
 
 
 @app.command()
+def up(cluster: Cluster = Kind.local, name: Name = "local", nodes: Nodes = 2) -> None:
+    """Raise the cluster, or repair what is missing of it; CALICO_DIR names the policy engine's folder."""
+    if cluster is Kind.local:
+        local.up(_plan(name, nodes), say, local.calico_folder())
+    else:
+        doors.other(cluster).up(say)
+    say(f"export KUBECONFIG={doors.door(cluster, _plan(name, nodes), say).kubeconfig}")
+
+
+@app.command()
+def down(cluster: Cluster = Kind.local, name: Name = "local") -> None:
+    """Take the cluster down; nothing of it is left but logs and caches."""
+    if cluster is Kind.local:
+        local.down(_plan(name), say)
+    else:
+        doors.other(cluster).down(say)
+
+
+@app.command()
+def status(cluster: Cluster = Kind.local, name: Name = "local") -> None:
+    """What runs, and where kubeconfig and logs are."""
+    if cluster is Kind.local:
+        for line in local_door.status(_plan(name)):
+            say(line)
+    else:
+        say(doors.door(cluster, _plan(name), say).to_json())
+
+
+@app.command()
+def load(archives: list[Path], cluster: Cluster = Kind.local, name: Name = "local") -> None:
+    """Bring image archives (OCI or docker) to the nodes; what is there already is skipped."""
+    doors.door(cluster, _plan(name), say).load(archives)
+
+
+@app.command()
+def door(cluster: Cluster = Kind.local, name: Name = "local") -> None:
+    """What end-to-end tests see of the cluster, as JSON."""
+    say(doors.door(cluster, _plan(name), say).to_json())
+
+
+@app.command()
+def cut(node: str, name: Name = "local") -> None:
+    """Cut a node of the local cluster off the network."""
+    network.cut(_plan(name).node(node))
+
+
+@app.command()
+def restore(node: str, name: Name = "local") -> None:
+    """Give a node its network back."""
+    network.restore(_plan(name).node(node))
+
+
+@app.command()
+def remains(name: Name = "local") -> None:
+    """What of the local cluster is on this machine: nothing after `down`."""
+    for line in teardown.remains(_plan(name)):
+        say(line)
+
+
+@app.command()
 def api(
-    folder: Annotated[
-        Path | None, typer.Option(help="Data, keys, kubeconfig and logs; a temporary one by default.")
-    ] = None,
-    controllers: Annotated[
-        bool, typer.Option(help="The controller manager too: garbage collection, autoscalers.")
-    ] = False,
+    folder: Annotated[Path | None, typer.Option(help="Data, keys, kubeconfig and logs; else a temporary one.")] = None,
+    controllers: Annotated[bool, typer.Option(help="Garbage collection, autoscalers and the like too.")] = False,
     users: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """A real API server alone (etcd, kube-apiserver) on loopback ports, until Ctrl-C."""
@@ -46,6 +117,13 @@ def api(
         say("ended")
 
 
+def _plan(name: str, nodes: int = 2) -> ClusterPlan:
+    try:
+        return plan(name, nodes=nodes)
+    except ValueError as error:
+        raise ClusterError(str(error)) from error
+
+
 def main() -> None:
     """Run a command; what is wrong is one line."""
     try:
@@ -53,6 +131,8 @@ def main() -> None:
     except ClusterError as error:
         typer.echo(f"cluster: {error}", err=True)
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

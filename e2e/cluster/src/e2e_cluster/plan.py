@@ -28,21 +28,13 @@ class NodePlan:
     state: Path
     run: Path
     cgroup: str
+    link: str
+    """The host's end of the node's cable; 15 characters at most."""
 
     @property
     def namespace(self) -> Path:
-        """The network namespace's file."""
-        return Path("/run/netns") / self.name
-
-    @property
-    def link(self) -> str:
-        """The host's end of the node's cable; 15 characters at most."""
-        return f"v-{self.name}"
-
-    @property
-    def pod_gateway(self) -> IPv4Address:
-        """The node's own address in its pod range."""
-        return self.pods[1]
+        """The network namespace's file; its name is the control group's, too."""
+        return Path("/run/netns") / self.cgroup
 
     @property
     def containerd_socket(self) -> Path:
@@ -99,6 +91,11 @@ class ClusterPlan:
         return self.state / "pki"
 
     @property
+    def owner(self) -> str:
+        """What the bridge is labelled with, so that two clusters never share it."""
+        return f"e2e-cluster {self.name} {self.state}"
+
+    @property
     def etc(self) -> Path:
         """Configuration files of the parts."""
         return self.state / "etc"
@@ -152,6 +149,7 @@ def plan(name: str = "local", *, nodes: int = 2, environ: Mapping[str, str] | No
                 state=state / f"node{number}",
                 run=run / f"node{number}",
                 cgroup=f"sst-{name}-node{number}",
+                link=f"v-{name}{number}",
             )
             for number in range(1, nodes + 1)
         ),

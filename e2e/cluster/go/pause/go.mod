@@ -1,0 +1,3 @@
+module streamingstack.local/pause
+
+go 1.24.0
