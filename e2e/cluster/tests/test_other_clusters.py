@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from e2e_cluster import current, kind
-from e2e_cluster.addons.oci_archive import ScratchImage, write_archive
+from e2e_cluster.addons.oci_archive import ScratchImage, reference_of, write_archive
 from e2e_cluster.errors import ClusterError
 
 ENVIRONMENT = dict.fromkeys(current.NEEDED, "x") | {"E2E_TLS_DIR": "/tls"}
@@ -46,10 +46,10 @@ def test_an_image_of_no_registry_is_not_pushed(tmp_path: Path) -> None:
 
 
 def test_an_archive_tells_its_name(tmp_path: Path) -> None:
-    assert current.reference_of(archive_of("registry.example/a:1", tmp_path)) == "registry.example/a:1"
+    assert reference_of(archive_of("registry.example/a:1", tmp_path)) == "registry.example/a:1"
 
 
 def test_a_file_that_is_no_archive_is_named(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("x")
     with pytest.raises(ClusterError, match="text is no OCI archive"):
-        current.reference_of(tmp_path / "text")
+        reference_of(tmp_path / "text")

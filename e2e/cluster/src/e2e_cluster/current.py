@@ -3,14 +3,13 @@
 What cannot be asked of the cluster comes from the environment; nothing is installed and nothing is taken down.
 """
 
-import json
 import os
 import shutil
 import subprocess
-import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from e2e_cluster.addons.oci_archive import reference_of
 from e2e_cluster.binaries import Say
 from e2e_cluster.door import Door
 from e2e_cluster.errors import ClusterError
@@ -27,7 +26,6 @@ NEEDED = {
     "E2E_INGRESS_CLASS": "class of Ingresses",
     "E2E_STORAGE_CLASS": "class of volumes",
 }
-_REF = "org.opencontainers.image.ref.name"
 
 
 def up(say: Say) -> None:
@@ -91,14 +89,3 @@ def push(archive: Path, say: Say) -> None:
     if done.returncode:
         raise ClusterError(f"{reference} could not be pushed; log in to its registry? {done.stderr.strip()[-300:]}")
     say(f"pushed {reference}")
-
-
-def reference_of(archive: Path) -> str:
-    """The name in an OCI archive; ClusterError where it has none."""
-    try:
-        with tarfile.open(archive) as tar:
-            index = tar.extractfile("index.json")
-            manifests = json.load(index)["manifests"] if index else []
-        return str(manifests[0]["annotations"][_REF])
-    except (OSError, tarfile.TarError, KeyError, IndexError, ValueError) as error:
-        raise ClusterError(f"{archive} is no OCI archive with a name: {error!r}") from error

@@ -14,9 +14,12 @@ from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
 
+from e2e_cluster.errors import ClusterError
+
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
+_REF = "org.opencontainers.image.ref.name"
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def write_archive(image: ScratchImage, target: Path) -> None:
             "layers": [_descriptor(_LAYER, layer)],
         }
     )
-    names = {"io.containerd.image.name": image.name, "org.opencontainers.image.ref.name": image.name}
+    names = {"io.containerd.image.name": image.name, _REF: image.name}
     index = _json({"schemaVersion": 2, "manifests": [{**_descriptor(_MANIFEST, manifest), "annotations": names}]})
     members = {"oci-layout": _json({"imageLayoutVersion": "1.0.0"}), "index.json": index}
     members |= {f"blobs/sha256/{_digest(blob).removeprefix('sha256:')}": blob for blob in (config, manifest, layer)}
@@ -84,6 +87,17 @@ def write_archive(image: ScratchImage, target: Path) -> None:
         for path, content in members.items():
             _add(archive, path, content, mode=0o644)
     partial.replace(target)
+
+
+def reference_of(archive: Path) -> str:
+    """The name in an OCI archive; ClusterError where it has none."""
+    try:
+        with tarfile.open(archive) as tar:
+            index = tar.extractfile("index.json")
+            manifests = json.load(index)["manifests"] if index else []
+        return str(manifests[0]["annotations"][_REF])
+    except (OSError, tarfile.TarError, KeyError, IndexError, ValueError) as error:
+        raise ClusterError(f"{archive} is no OCI archive with a name: {error!r}") from error
 
 
 def _layer(image: ScratchImage) -> bytes:

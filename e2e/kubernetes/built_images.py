@@ -1,0 +1,32 @@
+"""The images that `make images` wrote, and the one with the model: archives, and the names they are known by."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from e2e_cluster.addons.oci_archive import reference_of
+
+# Names in the manifests, and of the archives.
+_IMAGES = {
+    "IMAGE_GATEWAY": "gateway",
+    "IMAGE_LICENSE_PROXY": "license-proxy",
+    "IMAGE_LOAD_BALANCER": "load-balancer",
+    "IMAGE_ASR": "asr",
+    "IMAGE_MODELS": "test-models",
+}
+
+
+def built_images() -> Mapping[str, Path]:
+    """The archive of each image by its name in the manifests; the test fails where one is missing."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "streamingstack" / "images"
+    archives = {name: folder / f"{image}.tar" for name, image in _IMAGES.items()}
+    missing = sorted(archive.stem for archive in archives.values() if not archive.exists())
+    if missing:
+        pytest.fail(f"no image {', '.join(missing)} in {folder}; run `make e2e`, which builds them")
+    return archives
+
+
+def references(archives: Mapping[str, Path]) -> Mapping[str, str]:
+    """The full reference of each image."""
+    return {name: reference_of(archive) for name, archive in archives.items()}

@@ -1,0 +1,88 @@
+"""A client that speaks a recording to a gateway behind an ingress, and what it heard."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+from assemblyai.streaming.v3 import (
+    BeginEvent,
+    StreamingClient,
+    StreamingClientOptions,
+    StreamingEvents,
+    StreamingParameters,
+    TerminationEvent,
+    TurnEvent,
+)
+
+ENGLISH = "universal-streaming-english"
+RATE = 16_000
+_CHUNK = RATE // 10 * 2
+
+
+class Listener:
+    """The official SDK's handlers."""
+
+    def __init__(self) -> None:
+        self.began = threading.Event()
+        self.finals: dict[int, str] = {}
+        self.errors: list[str] = []
+        self.terminated = threading.Event()
+
+    @property
+    def transcript(self) -> str:
+        """The words of all ended turns."""
+        return " ".join(self.finals[order] for order in sorted(self.finals))
+
+    def on_event(self, _: Any, event: Any) -> None:
+        """Begin, Turn and Termination."""
+        if isinstance(event, BeginEvent):
+            self.began.set()
+        elif isinstance(event, TurnEvent) and event.end_of_turn:
+            self.finals[event.turn_order] = event.transcript
+        elif isinstance(event, TerminationEvent):
+            self.terminated.set()
+
+    def on_error(self, _: Any, error: Any) -> None:
+        """Errors and refusals."""
+        self.errors.append(str(error))
+
+
+def spoken(host: str, key: str, pcm: bytes, *, speed: float, began: threading.Event | None = None) -> Listener:
+    """A whole session with the official SDK at `speed` times real time; `pcm` is 16 kHz mono s16le."""
+    listener = Listener()
+    if began is not None:
+        listener.began = began
+    sdk = StreamingClient(StreamingClientOptions(api_key=key, api_host=host))
+    for kind in (StreamingEvents.Begin, StreamingEvents.Turn, StreamingEvents.Termination):
+        sdk.on(kind, listener.on_event)
+    sdk.on(StreamingEvents.Error, listener.on_error)
+    sdk.connect(StreamingParameters(sample_rate=RATE, speech_model=ENGLISH))
+    sdk.stream(paced(pcm, speed))
+    sdk.disconnect(terminate=True)
+    listener.terminated.wait(60)
+    return listener
+
+
+def paced(pcm: bytes, speed: float) -> Iterator[bytes]:
+    """Chunks of 100 ms of audio, each when its time has come."""
+    began = time.monotonic()
+    for start in range(0, len(pcm), _CHUNK):
+        time.sleep(max(0.0, began + start / 2 / RATE / speed - time.monotonic()))
+        yield pcm[start : start + _CHUNK]
+
+
+@contextlib.contextmanager
+def resolving(domain: str, address: str, ca_file: str) -> Iterator[None]:
+    """Names under `domain` lead to `address`, and certificates of `ca_file` are trusted, as an administrator's DNS and
+    trust store would have it."""
+    original = socket.getaddrinfo
+
+    def look_up(host: Any, *rest: Any, **named: Any) -> Any:
+        return original(address if str(host).endswith(domain) else host, *rest, **named)
+
+    with mock.patch("socket.getaddrinfo", look_up), mock.patch.dict("os.environ", SSL_CERT_FILE=ca_file):
+        yield

@@ -1,0 +1,69 @@
+"""Real speech through the ingress: the whole way from the official SDK to Triton in pods, and back."""
+
+import concurrent.futures
+import json
+from pathlib import Path
+
+import jiwer
+import pytest
+import soundfile
+from kubernetes.client.exceptions import ApiException
+from listener import Listener, spoken
+from live_namespace import LiveNamespace
+from plain_stack import PlainStack
+from whisper_normalizer.english import EnglishTextNormalizer
+
+pytestmark = pytest.mark.cluster
+normal = EnglishTextNormalizer()
+# What tiny.en makes of this recording on any machine; the benchmarks say how good it is.
+MOST_WRONG = 0.15
+
+
+def recording(folder: Path) -> tuple[bytes, str]:
+    """16 kHz mono s16le, and what is said in it."""
+    entry = json.loads((folder / "manifest.jsonl").read_text().splitlines()[0])
+    samples, _ = soundfile.read(folder / entry["file"], dtype="int16")
+    return samples.tobytes(), entry["reference"]
+
+
+def wrong(heard: Listener, said: str) -> float:
+    """The word error rate."""
+    return float(jiwer.wer(normal(said), normal(heard.transcript)))
+
+
+def test_sessions_through_the_https_listener_and_through_the_ingress_hear_the_same_words(
+    stack: PlainStack, recordings: Path
+) -> None:
+    pcm, said = recording(recordings)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        sessions = {kind: pool.submit(spoken, host, stack.key, pcm, speed=1.5) for kind, host in stack.hosts.items()}
+        heard = {kind: session.result(timeout=120) for kind, session in sessions.items()}
+    assert {kind: listener.errors for kind, listener in heard.items()} == {"route": [], "ingress": []}
+    assert all(listener.terminated.is_set() for listener in heard.values())
+    assert max(wrong(listener, said) for listener in heard.values()) <= MOST_WRONG
+    assert normal(heard["route"].transcript) == normal(heard["ingress"].transcript)
+
+
+def test_a_wrong_key_is_refused_at_the_ingress_too(stack: PlainStack) -> None:
+    refused = spoken(stack.hosts["route"], "not-the-key", bytes(3200), speed=1.0)
+    assert not refused.began.is_set()
+    assert refused.errors
+
+
+def test_the_namespace_takes_no_pod_that_the_restricted_level_forbids(
+    namespace: LiveNamespace, stack: PlainStack
+) -> None:
+    loose = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "loose"},
+        "spec": {"containers": [{"name": "loose", "image": "any", "securityContext": {"runAsUser": 0}}]},
+    }
+    with pytest.raises(ApiException) as refused:
+        namespace.core.create_namespaced_pod(namespace.name, loose)
+    assert "restricted" in str(refused.value.body)
+    assert len(namespace.ready_pods("gateway")) == 1  # while the stack's own pods run in it
+
+
+def test_the_recognisers_run_on_two_nodes(namespace: LiveNamespace, stack: PlainStack) -> None:
+    assert len({pod.spec.node_name for pod in namespace.ready_pods("asr-en")}) == 2
