@@ -20,7 +20,7 @@ TYPED_TESTS := $(wildcard packages/*/tests) services/license_proxy/tests service
 PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
 export PATH STREAMINGSTACK_AUDIO WORKERS
 
-.PHONY: help setup run up test check lint types imports contract bench long-stream images images-check clean
+.PHONY: help setup run up test check lint types imports contract generate bench long-stream images images-check clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -68,6 +68,10 @@ imports:  ## Of check: which room may import which
 contract:  ## Of check: the protobuf contract
 	@echo 'check: protobuf'
 	@buf lint
+
+generate:  ## The custom resource definition and its reference page, from the API's types
+	@python -m stack_model.crd crds/streamingstacks.yaml
+	@python -m stack_model.reference docs/reference/api.md
 
 bench: setup  ## Measure 1, 2, 4, 8 real-time sessions and memory, write docs/benchmarks.md: STACK= SESSIONS=
 	@$(BENCH) --up '$(STACK)' --sessions '$(SESSIONS)' --clips 12 --section load --plot docs/benchmarks.png

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from .conftest import EXAMPLES
 
 ALL = str(EXAMPLES / "all-models.yaml")
+FILE = f"{{path: model.bin, parts: ['file:///m'], sha256: {'a' * 64}}}"
 
 
 def run(*arguments: str) -> Result:
@@ -94,9 +95,9 @@ def test_render_compose_is_refused_clearly() -> None:
     [
         (("kind: StreamingStack", "kind: Stack"), "kind:"),
         (("name: en-default", "name: En_Default"), "spec.models.0.name"),
-        (("speechModels: [universal-streaming-english]", "speechModels: [my-model]"), "tells no family"),
-        (("engine: Whisper", "engine: Magic"), "spec.models.0.engine"),
-        (("      files:", "      source: file:///m\n      files:"), "set exactly one of source and files"),
+        (("speechModels: [universal-streaming-english]", "speechModels: [my-model]"), "begin every name"),
+        (("      source:", "      engine: Magic\n      source:"), "spec.models.0.engine"),
+        (("      source:", f"      files: [{FILE}]\n      source:"), "set source or files, not both"),
     ],
 )
 @pytest.mark.parametrize("command", ["up", "render", "run"])

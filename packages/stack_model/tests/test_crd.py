@@ -9,6 +9,7 @@ import pytest
 import yaml
 from stack_model.api import ConditionType, StreamingStack, load_stack, read_stack
 from stack_model.crd import definition, definition_yaml, structural_schema
+from stack_model.reference import reference_page
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
@@ -58,6 +59,18 @@ def said(value: Any) -> Any:
 
 def test_the_file_is_made_from_the_types() -> None:
     assert (ROOT / "crds/streamingstacks.yaml").read_text() == definition_yaml(), "run `make generate`"
+
+
+def test_the_reference_page_is_made_from_the_types() -> None:
+    assert (ROOT / "docs/reference/api.md").read_text() == reference_page(), "run `make generate`"
+
+
+def test_the_reference_page_has_every_field_and_every_rule() -> None:
+    page = reference_page()
+    leaves = [path.rpartition(".")[2].removesuffix("[]") for path in NODES if path.startswith(("spec.", "status."))]
+    assert [name for name in leaves if not name.endswith("{}") and f"| `{name}` |" not in page] == []
+    rules = [rule["message"] for node in SPEC.values() for rule in node.get("x-kubernetes-validations", [])]
+    assert [rule for rule in rules if rule not in page] == []
 
 
 def test_it_stays_below_100_kilobytes() -> None:
