@@ -1,5 +1,7 @@
 """Which parts a drain of nodes takes one by one."""
 
+from typing import Any
+
 import pytest
 from operator_factories import built, inputs, model, stack
 from stack_model.api import StreamingStack
@@ -27,7 +29,7 @@ def budgets(given: StreamingStack, **facts: object) -> set[str]:
         ),
     ],
 )
-def test_parts_that_may_run_in_several_pods_have_a_budget(spec: dict[str, object], expected: set[str]) -> None:
+def test_parts_that_may_run_in_several_pods_have_a_budget(spec: dict[str, Any], expected: set[str]) -> None:
     assert budgets(stack(**spec)) == expected
 
 

@@ -2,6 +2,7 @@
 
 from stack_model.api import StreamingStack
 
+from streaming_operator.children import vendor
 from streaming_operator.children.asr_pool import asr_pool
 from streaming_operator.children.autoscaling import autoscaling
 from streaming_operator.children.child import Child
@@ -24,12 +25,10 @@ def build_children(stack: StreamingStack, inputs: Inputs) -> list[Child]:
 
     The walls come first, what is mounted comes before what mounts it, and what clients see comes last.
     """
+    ours = stack.spec.images.flavour == "StreamingStack"
     return [
         *network_policies(stack, inputs),
-        *gateway_config(stack, inputs),
-        *balancer_config(stack, inputs),
-        *store_config(stack, inputs),
-        *_workloads(stack, inputs),
+        *(_workloads(stack, inputs) if ours else vendor.workloads(stack, inputs)),
         *disruption(stack, inputs),
         *autoscaling(stack, inputs),
         *monitors(stack, inputs),
@@ -39,6 +38,9 @@ def build_children(stack: StreamingStack, inputs: Inputs) -> list[Child]:
 
 def _workloads(stack: StreamingStack, inputs: Inputs) -> list[Child]:
     return [
+        *gateway_config(stack, inputs),
+        *balancer_config(stack, inputs),
+        *store_config(stack, inputs),
         *license_proxy(stack, inputs),
         *model_store(stack, inputs),
         *(child for model in pools(stack, inputs) for child in asr_pool(stack, inputs, model)),
