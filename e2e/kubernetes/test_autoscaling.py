@@ -10,7 +10,7 @@ from kubernetes import client
 from live_namespace import LiveNamespace
 from plain_stack import MANIFESTS, staying_node
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.kubernetes
 API_SERVICE = "v1beta2.custom.metrics.k8s.io"
 SCALED_SECONDS = 90.0
 

@@ -4,7 +4,7 @@ import pytest
 from live_namespace import LiveNamespace, until
 from plain_stack import RECOGNISERS, STARTUP_SECONDS, PlainStack
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.kubernetes
 # DNS answers are believed for 2 s; the rest is a busy machine.
 FOLLOWED_SECONDS = 30.0
 

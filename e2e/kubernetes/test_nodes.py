@@ -12,7 +12,7 @@ from live_namespace import LiveNamespace, until
 from plain_stack import RECOGNISERS, PlainStack
 from test_speech import MOST_WRONG, recording, wrong
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.kubernetes
 NOTICED_SECONDS = 90.0
 
 

@@ -8,7 +8,7 @@ from e2e_cluster.door import Door
 from live_namespace import LiveNamespace, until
 from plain_stack import MANIFESTS
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.kubernetes
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 8000), 1.5).close(); print('arrived')"
 
 

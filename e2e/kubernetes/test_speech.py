@@ -13,7 +13,7 @@ from live_namespace import LiveNamespace
 from plain_stack import PlainStack
 from whisper_normalizer.english import EnglishTextNormalizer
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.kubernetes
 normal = EnglishTextNormalizer()
 # What tiny.en makes of this recording on any machine; the benchmarks say how good it is.
 MOST_WRONG = 0.15

@@ -7,7 +7,7 @@ import pytest
 from live_namespace import LiveNamespace, until
 from plain_stack import MANIFESTS
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.kubernetes
 
 
 def test_what_a_pod_wrote_to_its_volume_is_there_for_the_next(
