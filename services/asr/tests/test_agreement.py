@@ -238,3 +238,22 @@ def test_three_hours_of_segments_keep_no_more_than_a_few_seconds_of_words() -> N
         segment.close(Hypothesis(said), floor + 10 * SAMPLE_RATE)
         before = segment.ending([])
     assert len(before) < 60
+
+
+def test_a_word_dated_into_the_silence_before_the_voice_begins_with_its_segment() -> None:
+    before = [word("said", 7000, 7500)]
+    begins = 9500 * MS  # the last segment ended at 8 s; the voice was heard from 10 s on
+    segment = SegmentWords(replacing=False, start=begins, floor=8000 * MS, earliest=begins, before=before)
+    early = Hypothesis((word("said", 7000, 7500), word("him", 9000, 9400), word("so", 9450, 10200)))
+    assert [(w.text, w.start, w.end) for w in segment.close(early, 11_000 * MS)] == [
+        ("him", begins, begins),
+        ("so", begins, 10_200 * MS),
+    ]
+
+
+def test_a_word_moved_to_its_segments_start_is_known_when_it_is_heard_again() -> None:
+    begins = 9500 * MS
+    segment = SegmentWords(replacing=False, start=begins, floor=8000 * MS, earliest=begins)
+    assert len(segment.close(Hypothesis((word("him", 9000, 9450),)), 10_500 * MS)) == 1
+    again = Hypothesis((word("him", 9000, 9450), word("so", 10_600, 10_900)))
+    assert [w.text for w in segment.close(again, 11_500 * MS)] == ["so"]

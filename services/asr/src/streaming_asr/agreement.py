@@ -59,12 +59,14 @@ class SegmentWords:
         replacing: bool,
         start: int,
         floor: int,
+        earliest: int = 0,
         final: Sequence[HeardWord] = (),
         before: Sequence[HeardWord] = (),
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """`start`: where the segment's audio begins; `floor`: where the last segment ended; `final`: on a resume.
 
+        `earliest`: no word of the segment starts before it; where its voice was, or a little before.
         `before` are the words of the last segment: where they lie near, the window begins with them, since the model
         hears better in mid-sentence than at a cold start.
         """
@@ -72,6 +74,7 @@ class SegmentWords:
         self._replacing = replacing
         self._limits = limits
         self._floor = floor
+        self._earliest = max(earliest, floor)
         self._before = list(before)
         self._start = max(start, floor)
         if (near := self._context_start(start)) is not None:
@@ -138,7 +141,12 @@ class SegmentWords:
         known = [*self._before, *self.final]
         fresh = splice(known, heard, window_start=self._start)
         fresh = fresh[self._shifted(known, heard[: len(heard) - len(fresh)], fresh) :]
-        return [replace(word, start=max(word.start, self._floor)) for word in fresh if self._is_ours(word)]
+        return [self._placed(word) for word in fresh if self._is_ours(word)]
+
+    def _placed(self, word: HeardWord) -> HeardWord:
+        """The word within its segment: the model may date one into the silence before the voice."""
+        start = max(word.start, self._earliest)
+        return replace(word, start=start, end=max(word.end, start))
 
     def _is_ours(self, word: HeardWord) -> bool:
         """Whether the word belongs to this segment: it starts in it, or it seems to start before only.

@@ -51,6 +51,7 @@ class Hearing:
             replacing=self._replacing,
             start=max(segment.start, self._recording.begin),  # a resumed one begins where its replay does
             floor=segment.floor,
+            earliest=segment.start,
             final=[heard_word(word) for word in final],
             before=self._before,
         )
