@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from e2e_cluster import api_server, doors, local, local_door, network, teardown
+from e2e_cluster import api_server, doors, local, local_door, network, preflight, teardown
 from e2e_cluster.errors import ClusterError
 from e2e_cluster.plan import ClusterPlan, plan
 
@@ -44,7 +44,7 @@ def _main() -> None:
 def up(cluster: Cluster = Kind.local, name: Name = "local", nodes: Nodes = 2) -> None:
     """Raise the cluster, or repair what is missing of it; CALICO_DIR names the policy engine's folder."""
     if cluster is Kind.local:
-        local.up(_plan(name, nodes), say, local.calico_folder())
+        local.up(_plan(name, nodes), say, preflight.calico_folder())
     else:
         doors.other(cluster).up(say)
     say(f"export KUBECONFIG={doors.door(cluster, _plan(name, nodes), say).kubeconfig}")

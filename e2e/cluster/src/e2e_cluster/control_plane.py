@@ -24,6 +24,8 @@ class ControlPlane:
     etcd_peer_port: int
     services: str
     binaries: Path
+    data: Path
+    """The store's folder; in memory where there is room, since it syncs at every write."""
     controller_manager_port: int = 0
     scheduler_port: int = 0
     names: tuple[str, ...] = ()
@@ -77,7 +79,7 @@ class ControlPlane:
                 "etcd",
                 *flags(
                     name="default",
-                    data_dir=self.folder / "etcd",
+                    data_dir=self.data,
                     listen_client_urls=client,
                     advertise_client_urls=client,
                     listen_peer_urls=peer,
@@ -148,6 +150,7 @@ class ControlPlane:
                     cert_dir=self.folder / "etc/controller-manager",
                     leader_elect=False,
                     controllers=_CONTROLLERS,
+                    flex_volume_plugin_dir=self.folder / "etc/flex-volumes",
                     use_service_account_credentials=True,
                     service_account_private_key_file=keys.key("service-accounts"),
                     root_ca_file=keys.certificate("ca"),

@@ -1,8 +1,7 @@
 """The local cluster: raised step by step, each step idempotent, timed and told."""
 
-import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -57,6 +56,7 @@ class Local:
             etcd_peer_port=plan.etcd_peer_port,
             services=str(plan.services),
             binaries=binaries.folder(binaries.KUBERNETES_PROGRAMS, self.say),
+            data=plan.memory / "etcd",
             controller_manager_port=plan.controller_manager_port,
             scheduler_port=plan.scheduler_port,
             names=(str(plan.api_service), f"kubernetes.default.svc.{plan.domain}"),
@@ -75,18 +75,6 @@ class Local:
     def node_programs(self, node: NodePlan) -> dict[str, Program]:
         """A node's processes by part, in the order in which they start."""
         return nodes.programs(self.plan, self.plane, node, self.calico)
-
-
-def calico_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The policy engine's folder that CALICO_DIR names, None without it; ClusterError where it lacks a part."""
-    named = environ.get("CALICO_DIR")
-    if not named:
-        return None
-    folder = Path(named).absolute()
-    for part in ("calico-felix", "calico", "crd"):
-        if not (folder / part).exists():
-            raise ClusterError(f"CALICO_DIR={named}: no {part} in it; unset it, or see e2e/cluster/README.md")
-    return folder
 
 
 def up(plan: ClusterPlan, say: Say, calico: Path | None) -> None:

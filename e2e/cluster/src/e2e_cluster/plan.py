@@ -44,11 +44,12 @@ class NodePlan:
 
 @dataclass(frozen=True)
 class ClusterPlan:
-    """One local cluster. Folders: `state` is on disk and removed by `down`, `logs` stays, `run` holds sockets."""
+    """One local cluster. Folders: `state` is on disk, `memory` holds what syncs often, `run` sockets; `logs` stays."""
 
     name: str
     state: Path
     run: Path
+    memory: Path
     logs: Path
     cache: Path
     nodes: tuple[NodePlan, ...]
@@ -139,6 +140,7 @@ def plan(name: str = "local", *, nodes: int = 2, environ: Mapping[str, str] | No
         name=name,
         state=state,
         run=run,
+        memory=Path("/dev/shm/sst-cluster") / name,
         logs=state.parent / f"{name}-logs",
         cache=cache,
         nodes=tuple(

@@ -5,6 +5,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from e2e_cluster.errors import ClusterError
@@ -87,3 +88,15 @@ def _try(wrong: str, argv: list[str]) -> None:
         raise ClusterError(
             f"{wrong} ({done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'no reason given'})"
         )
+
+
+def calico_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The policy engine's folder that CALICO_DIR names, None without it; ClusterError where it lacks a part."""
+    named = environ.get("CALICO_DIR")
+    if not named:
+        return None
+    folder = Path(named).absolute()
+    for part in ("calico-felix", "calico", "crd"):
+        if not (folder / part).exists():
+            raise ClusterError(f"CALICO_DIR={named}: no {part} in it; unset it, or see e2e/cluster/README.md")
+    return folder

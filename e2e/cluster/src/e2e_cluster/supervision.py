@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from supervisor.xmlrpc import SupervisorTransport
+import psutil
+from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from e2e_cluster.errors import ClusterError
 from e2e_cluster.pki import write_private
@@ -110,14 +111,21 @@ class Supervisor:
             self._ask("stopProcess", name)
 
     def shut_down(self) -> None:
-        """Stop all programs and supervisord itself."""
-        if self._ask("shutdown") is None:
-            return
+        """Stop all programs and supervisord itself; ClusterError where it will not end."""
+        self._ask("shutdown")
         deadline = time.monotonic() + _STOP_SECONDS
-        while self.running() or (self._plan.run / "supervisord.pid").exists():
+        while self._alive():
             if time.monotonic() > deadline:
                 raise ClusterError(f"supervisord did not stop; see {self._plan.logs / 'supervisord.log'}")
             time.sleep(0.05)
+
+    def _alive(self) -> bool:
+        """Whether there is a process that is supervisord, answering or not."""
+        try:
+            process = psutil.Process(int((self._plan.run / "supervisord.pid").read_text()))
+            return str(self._plan.supervisor_config) in process.cmdline()
+        except (OSError, ValueError, psutil.NoSuchProcess):
+            return False
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         socket: Path = self._plan.supervisor_socket
@@ -127,5 +135,7 @@ class Supervisor:
             try:
                 return getattr(proxy.supervisor, method)(*arguments)
             except xmlrpc.client.Fault as fault:
+                if fault.faultCode == Faults.SHUTDOWN_STATE:
+                    return None
                 raise ClusterError(f"supervisord: {method} {arguments}: {fault.faultString}") from fault
         return None

@@ -20,6 +20,14 @@ from e2e_cluster.plan import ClusterPlan, NodePlan
 from e2e_cluster.supervision import Supervisor
 
 _CNI_RESULTS = Path("/var/lib/cni/results")
+# kubelet's links for collectors of logs; the folder is fixed in it.
+_LOG_LINKS = Path("/var/log/containers")
+_DEVICE_PLUGINS = Path("/var/lib/kubelet/device-plugins")
+# Folders that parts make wherever they are told to work; they go when nothing is in them.
+_SHARED = (
+    *(Path("/run/containerd/s"), Path("/run/containerd"), _LOG_LINKS, _CNI_RESULTS, _CNI_RESULTS.parent),
+    *(_DEVICE_PLUGINS, _DEVICE_PLUGINS.parent),
+)
 _KILL_SECONDS = 20
 
 
@@ -34,11 +42,12 @@ def down(plan: ClusterPlan) -> None:
         _remove_cgroups(node.cgroup)
     network.lower_network(plan)
     sysctls.put_back(plan.state / "sysctls.json")
-    for file in sockets + [file for pod in pods for file in _CNI_RESULTS.glob(f"*-{pod}-*")]:
+    results = [file for pod in pods for file in _CNI_RESULTS.glob(f"*-{pod}-*")]
+    for file in [*sockets, *results, *_log_links(plan), _DEVICE_PLUGINS / "kubelet.sock"]:
         file.unlink(missing_ok=True)
-    for folder in (plan.state, plan.run):
+    for folder in (plan.state, plan.run, plan.memory):
         shutil.rmtree(folder, ignore_errors=False) if folder.exists() else None
-    _remove_empty(plan.run.parent, Path("/run/containerd/s"), Path("/run/containerd"))
+    _remove_empty(plan.run.parent, plan.memory.parent, *_SHARED)
 
 
 def remains(plan: ClusterPlan) -> list[str]:
@@ -49,7 +58,7 @@ def remains(plan: ClusterPlan) -> list[str]:
     lines += [f"network namespace {node.cgroup}" for node in plan.nodes if node.namespace.exists()]
     if network.owner(plan) == plan.owner:
         lines.append(f"bridge {plan.bridge}")
-    return lines + [f"folder {folder}" for folder in (plan.state, plan.run) if folder.exists()]
+    return lines + [f"folder {folder}" for folder in (plan.state, plan.run, plan.memory) if folder.exists()]
 
 
 def _kill_all(plan: ClusterPlan) -> None:
@@ -126,6 +135,12 @@ def _shim_sockets(plan: ClusterPlan) -> Iterator[Path]:
     for node in plan.nodes:
         for address in (node.run / "containerd/io.containerd.runtime.v2.task/k8s.io").glob("*/address"):
             yield Path(address.read_text().removeprefix("unix://"))
+
+
+def _log_links(plan: ClusterPlan) -> Iterator[Path]:
+    for link in _LOG_LINKS.glob("*.log"):
+        if link.is_symlink() and str(link.readlink()).startswith(f"{plan.logs}/"):
+            yield link
 
 
 def _sandboxes(node: NodePlan) -> Iterator[Path]:
