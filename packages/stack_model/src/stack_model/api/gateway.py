@@ -17,8 +17,8 @@ class GatewayAuth(SpecModel):
     )
     secret_name: ObjectName | None = Field(
         default=None,
-        description="Secret with the sha256 of each API key; absent: one is made, with a first key in the Secret "
-        "<stack>-first-key.",
+        description="Secret whose key `keys` has a line `sha256 name` for each API key; absent: one is made, with a "
+        "first key in the Secret <stack>-first-key.",
     )
 
     rules = (

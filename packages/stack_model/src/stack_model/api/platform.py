@@ -96,8 +96,8 @@ class Images(SpecModel):
 
     flavour: Literal["StreamingStack", "Vendor"] = Field(
         default="StreamingStack",
-        description="`Vendor` runs AssemblyAI's self-hosted images, all parts together: each is named in overrides "
-        "and models[].image.",
+        description="`Vendor` runs AssemblyAI's self-hosted images: gateway, licence proxy and every model together, "
+        "each named in overrides and models[].image; the load balancer stays.",
     )
     registry: Registry | None = Field(
         default=None,
@@ -108,14 +108,9 @@ class Images(SpecModel):
 
     rules = (
         Rule(
-            "self.flavour != 'Vendor' || "
-            "(has(self.overrides.gateway) && has(self.overrides.licenseProxy) && has(self.overrides.loadBalancer))",
-            "images.overrides: flavour: Vendor needs gateway, licenseProxy and loadBalancer, from the vendor's "
-            "registry and release",
-            lambda it: (
-                it.flavour != "Vendor"
-                or None not in (it.overrides.gateway, it.overrides.license_proxy, it.overrides.load_balancer)
-            ),
+            "self.flavour != 'Vendor' || (has(self.overrides.gateway) && has(self.overrides.licenseProxy))",
+            "images.overrides: flavour: Vendor needs gateway and licenseProxy, from the vendor's registry and release",
+            lambda it: it.flavour != "Vendor" or None not in (it.overrides.gateway, it.overrides.license_proxy),
         ),
     )
 
