@@ -153,8 +153,9 @@ def _policy(
         spec=NetworkPolicySpec(
             podSelector=LabelSelector(matchLabels=names.selector(name, component)),
             policyTypes=["Ingress", "Egress"],
-            ingress=ways_in,
-            egress=ways_out,
+            ingress=ways_in or None,
+            # An empty list would be dropped by the API server, and so be a change each time it is applied.
+            egress=ways_out or None,
         ),
     )
 
