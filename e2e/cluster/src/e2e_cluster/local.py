@@ -99,7 +99,7 @@ def up(plan: ClusterPlan, say: Say, calico: Path | None) -> None:
         with _step(say, f"{len(plan.nodes)} nodes Ready"):
             _nodes(local, archives)
         with _step(say, "DNS answers"):
-            local.api.apply(dns.documents(plan))
+            local.api.apply_text(dns.manifest(plan))
             local.api.until("the cluster's DNS answers", lambda: dns.answers(plan), seconds=_NODE_SECONDS)
         with _step(say, "storage and ingress ready"):
             addons.after_nodes(local)

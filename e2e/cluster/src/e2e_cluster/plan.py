@@ -4,6 +4,7 @@ All addresses are from 198.18.0.0/15, which is set aside for tests of networks a
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
@@ -124,7 +125,7 @@ def plan(name: str = "local", *, nodes: int = 2, environ: Mapping[str, str] | No
 
     Raises ValueError for a name or a number of nodes that cannot be, and for folders too deep for UNIX sockets.
     """
-    if not (name.isascii() and name.isalnum() and name.islower() and len(name) <= 8):
+    if not re.fullmatch(r"[a-z][a-z0-9]{0,7}", name):
         raise ValueError(f"cluster name {name!r}: 1 to 8 of a-z and 0-9, beginning with a letter")
     if not 1 <= nodes <= 4:
         raise ValueError(f"{nodes} nodes: 1 to 4 fit on one machine")

@@ -1,0 +1,107 @@
+"""What is asked of the machine, and how what is missing is told."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+from e2e_cluster import binaries, installation, preflight, sysctls
+from e2e_cluster.errors import ClusterError
+from e2e_cluster.loading import fingerprint
+
+
+@pytest.mark.parametrize(
+    ("effective", "missing"),
+    [
+        ("000001ffffffffff", []),
+        ("000001fffeffffff", []),
+        ("00000000a80425fb", ["CAP_NET_ADMIN", "CAP_SYS_ADMIN"]),
+        ("0000000000000000", ["CAP_NET_ADMIN", "CAP_SYS_CHROOT", "CAP_SYS_ADMIN", "CAP_MKNOD"]),
+    ],
+)
+def test_missing_capabilities_are_named(effective: str, missing: list[str]) -> None:
+    assert preflight.missing_capabilities(f"Name:\tx\nCapEff:\t{effective}\n") == missing
+
+
+def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(installation, "_FOLDERS", str(tmp_path))
+    assert {"containerd", "runc", "etcd-server", "nftables"} <= set(installation.missing_packages())
+
+
+def test_a_missing_go_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GO", str(tmp_path / "no-go"))
+    with pytest.raises(ClusterError, match=r"install Go 1\.\d+ or newer"):
+        binaries.go()
+
+
+@pytest.mark.parametrize("said", ["go1.19.8", "devel"])
+def test_a_go_too_old_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str) -> None:
+    old = tmp_path / "go"
+    old.write_text(f"#!/bin/sh\necho {said}\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("GO", str(old))
+    with pytest.raises(ClusterError, match="too old"):
+        binaries.go()
+
+
+def test_a_built_program_is_known_by_all_that_made_it(tmp_path: Path) -> None:
+    (tmp_path / "go.mod").write_text("module a\n")
+    program = binaries.GoProgram("a", tmp_path)
+    first = binaries.content_key(program, "go1.26")
+    assert binaries.content_key(program, "go1.26") == first
+    assert binaries.content_key(program, "go1.27") != first
+    assert binaries.content_key(binaries.GoProgram("a", tmp_path, ldflags="-X a=b"), "go1.26") != first
+    (tmp_path / "main.go").write_text("package main\n")
+    assert binaries.content_key(program, "go1.26") != first
+
+
+@pytest.mark.parametrize("part", ["calico-felix", "calico", "crd"])
+def test_a_policy_engine_that_lacks_a_part_is_refused(tmp_path: Path, part: str) -> None:
+    for name in {"calico-felix", "calico", "crd"} - {part}:
+        (tmp_path / name).touch()
+    with pytest.raises(ClusterError, match=part):
+        preflight.calico_folder({"CALICO_DIR": str(tmp_path)})
+    (tmp_path / part).touch()
+    assert preflight.calico_folder({"CALICO_DIR": str(tmp_path)}) == tmp_path
+    assert preflight.calico_folder({}) is None
+
+
+def _archive(path: Path, index: object) -> Path:
+    with tarfile.open(path, "w") as tar:
+        content = json.dumps(index).encode()
+        entry = tarfile.TarInfo("./index.json")
+        entry.size = len(content)
+        tar.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def test_archives_are_known_by_what_they_hold(tmp_path: Path) -> None:
+    one = fingerprint(_archive(tmp_path / "1.tar", {"a": 1}))
+    same = fingerprint(_archive(tmp_path / "2.tar", {"a": 1}))
+    other = fingerprint(_archive(tmp_path / "3.tar", {}))
+    assert one == same != other
+
+
+def test_what_is_no_image_archive_is_refused(tmp_path: Path) -> None:
+    text = tmp_path / "a.tar"
+    text.write_text("no tar")
+    empty = tmp_path / "b.tar"
+    tarfile.open(empty, "w").close()
+    for file in (text, empty, tmp_path / "missing"):
+        with pytest.raises(ClusterError, match="no image archive"):
+            fingerprint(file)
+
+
+def test_kernel_settings_are_kept_once_and_put_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sysctls, "_ROOT", tmp_path / "sys")
+    for name in sysctls.CHANGED:
+        (tmp_path / "sys" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "sys" / name).write_text("0\n")
+    kept = tmp_path / "kept.json"
+    sysctls.keep(kept)
+    (tmp_path / "sys" / "kernel/panic").write_text("10\n")
+    sysctls.keep(kept)
+    sysctls.put_back(kept)
+    assert (tmp_path / "sys" / "kernel/panic").read_text().strip() == "0"
