@@ -126,6 +126,11 @@ def test_a_pool_on_cpus_wants_no_card() -> None:
             {"cpu": "3000m", "memory": "12288Mi"},
         ),
         ({"requests": {"cpu": "500m"}}, {"cpu": "125m"}, {"cpu": "375m"}),
+        (
+            {"requests": {"cpu": "800000u", "memory": "1.5G"}},
+            {"cpu": "200m", "memory": "357Mi"},
+            {"cpu": "600m", "memory": "1072Mi"},
+        ),
         ({"requests": {"cpu": "1m", "memory": "1"}}, {"cpu": "1m", "memory": "1Mi"}, {"cpu": "1m", "memory": "1Mi"}),
         (
             {"requests": {"cpu": "1e1", "memory": "1e10"}},

@@ -1,10 +1,10 @@
 """A pod's resources, divided among its two containers. Pure."""
 
+import re
 from collections.abc import Mapping
 from decimal import ROUND_FLOOR, Decimal
 
 from lightkube.models.core_v1 import ResourceRequirements
-from lightkube.utils.quantity import parse_quantity
 from stack_model.api import Gpu, Resources
 
 # The recogniser hears and keeps books, Triton computes.
@@ -13,6 +13,15 @@ _DIVIDED = {
     "cpu": ("m", Decimal("0.001")),
     "memory": ("Mi", Decimal(2**20)),
     "ephemeral-storage": ("Mi", Decimal(2**20)),
+}
+
+_QUANTITY = re.compile(r"(?P<number>[0-9.]+([eE][0-9]+)?)(?P<suffix>[A-Za-z]*)")
+_SUFFIXES = {
+    "": Decimal(1),
+    **{suffix: Decimal(1000) ** power for power, suffix in enumerate(("n", "u", "m"), start=-3)},
+    **{suffix: Decimal(1000) ** power for power, suffix in enumerate("kMGTPE", start=1)},
+    **{f"{suffix}i": Decimal(1024) ** power for power, suffix in enumerate("KMGTPE", start=1)},
+    "ki": Decimal(1024),
 }
 
 
@@ -48,8 +57,8 @@ def _scaled(amount: str, share: Decimal, unit: str, size: Decimal) -> str:
 
 
 def _parsed(amount: str) -> Decimal:
-    """Also `1e3`, which the library does not read."""
-    try:
-        return parse_quantity(amount) or Decimal(0)
-    except ValueError:
-        return Decimal(amount)
+    """A quantity as the API takes it: a number, perhaps with an exponent, then perhaps a suffix."""
+    found = _QUANTITY.fullmatch(amount)
+    if found is None:
+        raise ValueError(f"{amount!r} is no quantity")
+    return Decimal(found["number"]) * _SUFFIXES[found["suffix"]]
