@@ -20,10 +20,10 @@ TYPED_TESTS := $(wildcard packages/*/tests) services/license_proxy/tests service
 PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
 export PATH STREAMINGSTACK_AUDIO WORKERS
 
-.PHONY: help setup run up test check lint types imports contract generate bench long-stream images images-check clean
+.PHONY: help setup run up test e2e check lint types imports contract generate bench long-stream images images-check clean
 
 help:  ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 	@printf '\n'
 	@printf '  %-32s %s\n' \
 		'STACK=$(STACK)' 'a StreamingStack; see examples/' \
@@ -49,6 +49,9 @@ up:  ## Set up and keep the whole stack running until Ctrl-C: STACK= PORT_OFFSET
 
 test: check  ## Set up, check everything, run every test: PYTEST_ARGS= WORKERS=
 	@scripts/test $(PYTEST_ARGS)
+
+e2e: setup  ## Raise a Kubernetes cluster, build the images, run the tests on it: CLUSTER= CALICO_DIR= PYTEST_ARGS=
+	@scripts/e2e $(PYTEST_ARGS)
 
 check: setup lint types imports contract  ## Lint, formatting, types, import rules, protobuf
 

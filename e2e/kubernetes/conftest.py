@@ -8,6 +8,7 @@ import pytest
 from built_images import built_images, references
 from e2e_cluster.door import Door
 from e2e_cluster.doors import door as door_of
+from e2e_cluster.errors import ClusterError
 from e2e_cluster.plan import plan
 from listener import resolving
 from live_namespace import LiveNamespace, live_namespace
@@ -17,7 +18,10 @@ from plain_stack import PlainStack, raise_stack
 @pytest.fixture(scope="session")
 def door() -> Door:
     """The cluster that CLUSTER names; it has to be up."""
-    return door_of(os.environ.get("CLUSTER", "local"), plan(os.environ.get("CLUSTER_NAME", "local")), print)
+    try:
+        return door_of(os.environ.get("CLUSTER", "local"), plan(os.environ.get("CLUSTER_NAME", "local")), print)
+    except ClusterError as wrong:
+        pytest.exit(f"no cluster: {wrong}", returncode=1)
 
 
 @pytest.fixture(scope="session")

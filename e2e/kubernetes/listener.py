@@ -1,13 +1,17 @@
 """A client that speaks a recording to a gateway behind an ingress, and what it heard."""
 
 import contextlib
+import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import jiwer
+import soundfile
 from assemblyai.streaming.v3 import (
     BeginEvent,
     StreamingClient,
@@ -17,9 +21,13 @@ from assemblyai.streaming.v3 import (
     TerminationEvent,
     TurnEvent,
 )
+from whisper_normalizer.english import EnglishTextNormalizer
 
 ENGLISH = "universal-streaming-english"
 RATE = 16_000
+normal = EnglishTextNormalizer()
+# What tiny.en makes of the recording on any machine; the benchmarks say how good it is.
+MOST_WRONG = 0.15
 _CHUNK = RATE // 10 * 2
 
 
@@ -49,6 +57,19 @@ class Listener:
     def on_error(self, _: Any, error: Any) -> None:
         """Errors and refusals."""
         self.errors.append(str(error))
+
+
+def recording(folder: Path) -> tuple[bytes, str]:
+    """The first recording of a folder, 16 kHz mono s16le, and what is said in it."""
+    entry = json.loads((folder / "manifest.jsonl").read_text().splitlines()[0])
+    samples, rate = soundfile.read(folder / entry["file"], dtype="int16")
+    assert rate == RATE
+    return samples.tobytes(), entry["reference"]
+
+
+def wrong(heard: Listener, said: str) -> float:
+    """The word error rate."""
+    return float(jiwer.wer(normal(said), normal(heard.transcript)))
 
 
 def spoken(host: str, key: str, pcm: bytes, *, speed: float, began: threading.Event | None = None) -> Listener:

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from e2e_cluster.door import Door
 from kubernetes.client import V1Node
-from listener import spoken
+from listener import MOST_WRONG, recording, spoken, wrong
 from live_namespace import LiveNamespace, until
 from plain_stack import RECOGNISERS, PlainStack
-from test_speech import MOST_WRONG, recording, wrong
 
 pytestmark = pytest.mark.kubernetes
 NOTICED_SECONDS = 90.0

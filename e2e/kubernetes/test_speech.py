@@ -1,34 +1,15 @@
 """Real speech through the ingress: the whole way from the official SDK to Triton in pods, and back."""
 
 import concurrent.futures
-import json
 from pathlib import Path
 
-import jiwer
 import pytest
-import soundfile
 from kubernetes.client.exceptions import ApiException
-from listener import Listener, spoken
+from listener import MOST_WRONG, normal, recording, spoken, wrong
 from live_namespace import LiveNamespace
 from plain_stack import PlainStack
-from whisper_normalizer.english import EnglishTextNormalizer
 
 pytestmark = pytest.mark.kubernetes
-normal = EnglishTextNormalizer()
-# What tiny.en makes of this recording on any machine; the benchmarks say how good it is.
-MOST_WRONG = 0.15
-
-
-def recording(folder: Path) -> tuple[bytes, str]:
-    """16 kHz mono s16le, and what is said in it."""
-    entry = json.loads((folder / "manifest.jsonl").read_text().splitlines()[0])
-    samples, _ = soundfile.read(folder / entry["file"], dtype="int16")
-    return samples.tobytes(), entry["reference"]
-
-
-def wrong(heard: Listener, said: str) -> float:
-    """The word error rate."""
-    return float(jiwer.wer(normal(said), normal(heard.transcript)))
 
 
 def test_sessions_through_the_https_listener_and_through_the_ingress_hear_the_same_words(

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from e2e_cluster import api_server, doors, local, local_door, network, preflight, teardown
+from e2e_cluster import api_server, binaries, doors, installation, local, local_door, network, preflight, teardown
 from e2e_cluster.errors import ClusterError
 from e2e_cluster.plan import ClusterPlan, plan
 
@@ -48,6 +48,16 @@ def up(cluster: Cluster = Kind.local, name: Name = "local", nodes: Nodes = 2) ->
     else:
         doors.other(cluster).up(say)
     say(f"export KUBECONFIG={doors.door(cluster, _plan(name, nodes), say).kubeconfig}")
+
+
+@app.command()
+def check(cluster: Cluster = Kind.local, name: Name = "local") -> None:
+    """Whether the cluster can be raised here: status 1 and one line why where it cannot."""
+    if cluster is Kind.local:
+        preflight.check_permissions()
+        binaries.go()
+        installation.install_packages(say)
+        preflight.check_kernel(_plan(name))
 
 
 @app.command()
