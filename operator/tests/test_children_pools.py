@@ -110,9 +110,23 @@ def test_pods_with_cards_go_where_cards_are() -> None:
     assert pod["runtimeClassName"] == "nvidia"
 
 
+def test_pods_wait_rather_than_crash_on_a_card_that_is_known_to_be_too_small() -> None:
+    pod = pod_of(pool(gpu={"resourceName": "nvidia.com/mig-1g.10gb", "minMemoryGiB": 10}))
+    required = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    known, unknown = (term["matchExpressions"] for term in required["nodeSelectorTerms"])
+    assert known == [{"key": "nvidia.com/mig-1g.10gb.memory", "operator": "Gt", "values": ["9215"]}]
+    assert unknown == [{"key": "nvidia.com/mig-1g.10gb.memory", "operator": "DoesNotExist"}]
+
+
+def test_a_stacks_own_node_affinity_wins() -> None:
+    own: dict[str, Any] = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
+    assert pod_of(pool(gpu=GPU, pods={"affinity": own}))["affinity"] == own
+
+
 def test_a_pool_on_cpus_wants_no_card() -> None:
     pod = pod_of(pool())
     assert "tolerations" not in pod
+    assert "affinity" not in pod
     assert "runtimeClassName" not in pod
     assert "gpu" not in str(containers(pod)["triton"]["resources"])
 

@@ -5,7 +5,16 @@ after the recogniser has drained.
 """
 
 from lightkube.models.apps_v1 import DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment
-from lightkube.models.core_v1 import Container, ServicePort, ServiceSpec, VolumeMount
+from lightkube.models.core_v1 import (
+    Container,
+    NodeAffinity,
+    NodeSelector,
+    NodeSelectorRequirement,
+    NodeSelectorTerm,
+    ServicePort,
+    ServiceSpec,
+    VolumeMount,
+)
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import Service
 from stack_model.api import Model, StreamingStack
@@ -13,6 +22,7 @@ from stack_model.catalogue import family_of
 from stack_model.languages import languages_of
 
 from streaming_operator import names
+from streaming_operator.checks.cards import memory_label, smallest_mib
 from streaming_operator.children.child import Child
 from streaming_operator.children.containers import (
     PRE_STOP_SECONDS,
@@ -90,7 +100,17 @@ def _pod(stack: StreamingStack, inputs: Inputs, model: Model) -> Pod:
         tolerations=tuple(map(toleration, gpu.tolerations)) if gpu else (),
         node_selector=gpu.node_selector if gpu else {},
         runtime_class=gpu.runtime_class_name if gpu else None,
+        node_affinity=large_enough(model) if gpu else None,
     )
+
+
+def large_enough(model: Model) -> NodeAffinity:
+    """Nodes that are not known to have too small a card: a pod there would crash for ever; waiting says why."""
+    label = memory_label(model)
+    known = NodeSelectorRequirement(key=label, operator="Gt", values=[str(smallest_mib(model) - 1)])
+    unknown = NodeSelectorRequirement(key=label, operator="DoesNotExist")
+    terms = [NodeSelectorTerm(matchExpressions=[one]) for one in (known, unknown)]
+    return NodeAffinity(requiredDuringSchedulingIgnoredDuringExecution=NodeSelector(nodeSelectorTerms=terms))
 
 
 def _recogniser(stack: StreamingStack, inputs: Inputs, model: Model) -> Container:

@@ -10,6 +10,7 @@ from lightkube.models.core_v1 import (
     Affinity,
     Container,
     LocalObjectReference,
+    NodeAffinity,
     PodSecurityContext,
     PodSpec,
     PodTemplateSpec,
@@ -42,6 +43,7 @@ class Pod:
     starts_with: "Secret/name" or "ConfigMap/name" that are read only at the start: a change rolls the pods.
     keeps_disk: a volume outlives it, so what it writes there needs a group that the next pod has too.
     hash_key: label by which the spread tells old pods from new ones while a rollout runs.
+    node_affinity: which nodes can run it at all, unless the stack says so itself.
     """
 
     component: str
@@ -58,6 +60,7 @@ class Pod:
     tolerations: tuple[Toleration, ...] = ()
     node_selector: Mapping[str, str] = field(default_factory=dict)
     runtime_class: str | None = None
+    node_affinity: NodeAffinity | None = None
 
 
 def pod_template(stack: StreamingStack, inputs: Inputs, pod: Pod) -> PodTemplateSpec:
@@ -76,7 +79,7 @@ def pod_template(stack: StreamingStack, inputs: Inputs, pod: Pod) -> PodTemplate
             enableServiceLinks=False,
             nodeSelector={"kubernetes.io/os": "linux", **pod.node_selector, **overrides.node_selector},
             tolerations=[*pod.tolerations, *map(toleration, overrides.tolerations)] or None,
-            affinity=_affinity(overrides.affinity),
+            affinity=_affinity(overrides.affinity, pod.node_affinity),
             priorityClassName=overrides.priority_class_name,
             runtimeClassName=pod.runtime_class,
             imagePullSecrets=[LocalObjectReference(name=secret) for secret in stack.spec.images.pull_secrets] or None,
@@ -129,11 +132,11 @@ def _confined(container: Container) -> Container:
     return msgspec.structs.replace(container, securityContext=restricted(), volumeMounts=mounts)
 
 
-def _affinity(wanted: api.Affinity | None) -> Affinity | None:
+def _affinity(wanted: api.Affinity | None, usual: NodeAffinity | None) -> Affinity | None:
     """What the stack says, unread: Kubernetes judges it, and its refusal becomes a condition."""
     if wanted is None:
-        return None
-    node: Any = wanted.node_affinity
+        return Affinity(nodeAffinity=usual) if usual else None
+    node: Any = wanted.node_affinity or usual
     to: Any = wanted.pod_affinity
     apart: Any = wanted.pod_anti_affinity
     return Affinity(nodeAffinity=node, podAffinity=to, podAntiAffinity=apart)
