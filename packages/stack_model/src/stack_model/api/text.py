@@ -139,7 +139,7 @@ def _quantity(raw: Any) -> Any:
     return str(raw) if isinstance(raw, int) and not isinstance(raw, bool) else raw
 
 
-_QUANTITY = r"[0-9]+(\.[0-9]+)?([EPTGMk]i?|[num]|Ki|[eE][0-9]+)?"
+_QUANTITY = r"[0-9]+(\.[0-9]+)?([EPTGM]i?|Ki|k|[num]|[eE][0-9]+)?"
 Quantity = Annotated[
     str,
     BeforeValidator(_quantity),
