@@ -50,7 +50,7 @@ def supervisor_config(plan: ClusterPlan, programs: Sequence[Program]) -> str:
             "autostart": "false",
             "autorestart": "true",
             "startsecs": "0",
-            "stopwaitsecs": "10",
+            "stopwaitsecs": "3",
             "redirect_stderr": "true",
             "stdout_logfile": str(plan.logs / f"{program.name}.log"),
             "stdout_logfile_maxbytes": "20MB",
