@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,6 +47,8 @@ def _run() -> int:
 
     settings = load_settings(OperatorSettings)
     configure_logs("streaming-operator", structured=settings.structured_logging, level=settings.log_level)
+    for chatty in ("httpx2", "httpcore2", "kopf", "aiohttp"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     asyncio.run(run(settings))
     return 0
 

@@ -19,7 +19,8 @@ from streaming_operator.kinds import Kind
 
 REQUEST_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
-# The API server sends a bookmark about once a minute: nothing for longer means that the connection is dead.
+# A kind of which nothing ever happens gets no bookmarks either, so silence is no trouble; but it may also be a dead
+# connection, so a watch does not wait longer.
 SILENCE_SECONDS = 150.0
 PAGE = 500
 _APPLY = {"Content-Type": "application/apply-patch+yaml"}
@@ -70,7 +71,8 @@ class Page(msgspec.Struct):
     """Some objects of a list, undecoded."""
 
     metadata: _ListMeta
-    items: list[msgspec.Raw]
+    # An empty list of metadata is written as null.
+    items: list[msgspec.Raw] | None = None
 
 
 class WatchEvent(msgspec.Struct):
@@ -174,7 +176,7 @@ class ApiServer:
     async def watch(
         self, kind: Kind, namespace: str | None, selector: str | None, since: str, *, seconds: int, metadata_only: bool
     ) -> AsyncIterator[WatchEvent]:
-        """Events after the version `since`, until the server ends the watch after `seconds`."""
+        """Events after the version `since`, until the server ends the watch after `seconds`, or falls silent."""
         params = {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -193,6 +195,8 @@ class ApiServer:
                 self._count("WATCH", kind.name, response.status_code)
                 async for line in _lines(response.aiter_bytes()):
                     yield _event.decode(line)
+            except httpx2.ReadTimeout:
+                return
             finally:
                 await response.aclose()
 

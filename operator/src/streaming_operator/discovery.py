@@ -107,7 +107,7 @@ class Discovery:
         """True also where the operator may not look: then claims themselves will tell."""
         try:
             async for page in self._api.pages(STORAGE_CLASS, None, None, metadata_only=True):
-                for item in page.items:
+                for item in page.items or ():
                     annotations = msgspec.json.decode(item, type=_Class).metadata.annotations or {}
                     if annotations.get(_DEFAULT_CLASS) == "true":
                         return True
@@ -121,7 +121,7 @@ class Discovery:
         found: list[Mapping[str, str]] = []
         try:
             async for page in self._api.pages(NODE, None, _GPU_MEMORY, metadata_only=True):
-                found += [msgspec.json.decode(item, type=_Labelled).metadata.labels or {} for item in page.items]
+                found += [msgspec.json.decode(item, type=_Labelled).metadata.labels or {} for item in page.items or ()]
         except ApiRefusal as refusal:
             if refusal.code == 403:
                 return None

@@ -3,7 +3,6 @@
 Only `on.event`: kopf then adds no finalizer and no annotation to users' objects, and a deletion waits for nobody.
 """
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +45,6 @@ def settings(pod_name: str) -> kopf.OperatorSettings:
     chosen.watching.chunk_size = 500
     chosen.scanning.disabled = True  # no list or watch of namespaces and custom resource definitions
     chosen.persistence.finalizer = f"{names.GROUP}/unused"  # never added; named in case somebody adds a timer
-    logging.getLogger("kopf").setLevel(logging.WARNING)
     return chosen
 
 

@@ -27,10 +27,7 @@ class Probes:
         """Why the operator should be restarted; None where it is well."""
         if not self.workers_alive():
             return "a worker has ended"
-        age = self.queue.oldest_age()
-        if age > OLDEST_KEY_SECONDS:
-            return f"the oldest stack has been due for {age:.0f} s"
-        return None
+        return self.queue.stalled(OLDEST_KEY_SECONDS)
 
     async def healthz(self, _: web.Request) -> web.Response:
         """200, or 503 with the reason."""

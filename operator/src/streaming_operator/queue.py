@@ -54,7 +54,7 @@ class Schedule:
                 held.append((at, key))
                 continue
             del self._due[key]
-            self._running[key] = min(at, now)
+            self._running[key] = now
             taken = key
         for entry in held:
             heapq.heappush(self._heap, entry)
@@ -82,8 +82,12 @@ class Schedule:
         """Keys that are due, and those being worked on."""
         return sum(at <= now for at in self._due.values()) + len(self._running)
 
+    def longest_at_work(self, now: float) -> float:
+        """Seconds that the longest-running key has been worked on; 0 where none is worked on."""
+        return max(0.0, now - min(self._running.values(), default=now))
+
     def oldest_age(self, now: float) -> float:
-        """Seconds that the oldest key has been due, or been worked on since it was due; 0 where there is none."""
+        """Seconds that the oldest key has been due, or been worked on; 0 where there is none."""
         since = min((*self._due.values(), *self._running.values()), default=now)
         return max(0.0, now - since)
 
@@ -101,6 +105,7 @@ class KeyQueue:
         self._clock = clock
         self._observe = observe
         self._changed = asyncio.Event()
+        self._last_ended = clock()
 
     def add(self, key: Key, delay: float = 0.0) -> None:
         """Have `key` reconciled in `delay` seconds or earlier."""
@@ -114,6 +119,18 @@ class KeyQueue:
     def oldest_age(self) -> float:
         """Seconds that the oldest key has waited."""
         return self._schedule.oldest_age(self._clock())
+
+    def stalled(self, limit: float) -> str | None:
+        """Why the queue does not move: a key is worked on for more than `limit` seconds, or waits so long and none ends.
+
+        A long queue that moves is slow and not stalled: a restart would only begin anew.
+        """
+        now = self._clock()
+        if self._schedule.longest_at_work(now) > limit:
+            return f"a stack has been reconciled for more than {limit:.0f} s"
+        if self._schedule.oldest_age(now) > limit and now - self._last_ended > limit / 5:
+            return f"a stack has been due for more than {limit:.0f} s, and none is done"
+        return None
 
     async def work(self, reconcile: Reconcile) -> None:
         """One worker: take, reconcile, put back; until cancelled. Run as many as should work side by side."""
@@ -131,6 +148,7 @@ class KeyQueue:
                 self._observe(key, self._clock() - started, None)
                 if again is not None:
                     self._schedule.add(key, self._clock() + again)
+            self._last_ended = self._clock()
             self._changed.set()
 
     async def resync(self, keys: Callable[[], Iterable[Key]], every: float = RESYNC_SECONDS) -> None:

@@ -15,6 +15,17 @@ from streaming_operator.kinds import AUTOSCALER, DEPLOYMENT, HTTP_ROUTE, POD, ST
 
 LEAVING_SINCE = f"{names.GROUP}/leaving-since"
 _HASH_BYTES = 8
+# What Kubernetes' own controllers write on our children.
+_CONTROLLERS_ANNOTATIONS = frozenset(
+    {
+        "deployment.kubernetes.io/revision",
+        "pv.kubernetes.io/bind-completed",
+        "pv.kubernetes.io/bound-by-controller",
+        "volume.beta.kubernetes.io/storage-provisioner",
+        "volume.kubernetes.io/storage-provisioner",
+        "volume.kubernetes.io/selected-node",
+    }
+)
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -149,7 +160,8 @@ def _kept(value: str | None) -> str:
 
 def _drift(kind: Kind, whole: _Whole) -> bytes:
     metadata = whole.metadata
-    told: list[Any] = [metadata.labels, metadata.annotations, metadata.owner_references]
+    annotations = {k: v for k, v in (metadata.annotations or {}).items() if k not in _CONTROLLERS_ANNOTATIONS}
+    told: list[Any] = [metadata.labels, annotations, metadata.owner_references]
     if kind is AUTOSCALER:  # it counts no generation, and its status moves every few seconds
         told.append(msgspec.json.decode(whole.spec))
     elif metadata.generation is not None:

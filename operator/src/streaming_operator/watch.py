@@ -79,7 +79,7 @@ class Watch:
         version = ""
         async for page in self.api.pages(self.kind, self.namespace, self.selector, metadata_only=self._metadata_only):
             version = page.metadata.resource_version
-            for item in page.items:
+            for item in page.items or ():
                 metadata, sighting = seen(self.kind, item)
                 uids.add(sighting.uid)
                 self.sink.sighted(self.kind, metadata, sighting)
