@@ -15,12 +15,12 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 
 BIN := .venv/bin
-SOURCES := $(wildcard $(addsuffix /*/src,packages services)) cli/src bench/src scripts/imagebuild
-TYPED_TESTS := $(wildcard packages/*/tests) services/license_proxy/tests services/model_store/tests cli/tests e2e/local scripts/tests
+SOURCES := $(wildcard $(addsuffix /*/src,packages services)) cli/src bench/src scripts/imagebuild scripts/dashboards.py
+TYPED_TESTS := $(wildcard packages/*/tests) services/license_proxy/tests services/model_store/tests cli/tests e2e/local scripts/tests charts/tests
 PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
 export PATH STREAMINGSTACK_AUDIO WORKERS
 
-.PHONY: help setup run up test e2e check lint types imports contract generate bench long-stream images images-check clean
+.PHONY: help setup run up test e2e cluster-up cluster-down cluster-status check lint types imports contract generate bench long-stream images images-check clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,15 @@ up:  ## Set up and keep the whole stack running until Ctrl-C: STACK= PORT_OFFSET
 test: check  ## Set up, check everything, run every test: PYTEST_ARGS= WORKERS=
 	@scripts/test $(PYTEST_ARGS)
 
+cluster-up: setup  ## Raise a Kubernetes cluster for tests, or mend it: CLUSTER=local|kind|current CALICO_DIR=
+	@python -m e2e_cluster up
+
+cluster-down:  ## Take it down; nothing is left but logs and caches
+	@python -m e2e_cluster down
+
+cluster-status:  ## What of it runs, where its kubeconfig and logs are
+	@python -m e2e_cluster status
+
 e2e: setup  ## Raise a Kubernetes cluster, build the images, run the tests on it: CLUSTER= CALICO_DIR= PYTEST_ARGS=
 	@scripts/e2e $(PYTEST_ARGS)
 
@@ -72,9 +81,10 @@ contract:  ## Of check: the protobuf contract
 	@echo 'check: protobuf'
 	@buf lint
 
-generate:  ## The custom resource definition and its reference page, from the API's types
+generate:  ## The custom resource definition and its reference page, from the API's types; the dashboards
 	@python -m stack_model.crd crds/streamingstacks.yaml
 	@python -m stack_model.reference docs/reference/api.md
+	@python scripts/dashboards.py
 
 bench: setup  ## Measure 1, 2, 4, 8 real-time sessions and memory, write docs/benchmarks.md: STACK= SESSIONS=
 	@$(BENCH) --up '$(STACK)' --sessions '$(SESSIONS)' --clips 12 --section load --plot docs/benchmarks.png
