@@ -16,7 +16,7 @@ from e2e_cluster.kubernetes_api import KubernetesApi
 from e2e_cluster.plan import ClusterPlan, plan
 from e2e_cluster.supervision import Supervisor
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.raises_cluster, pytest.mark.timeout(1800)]
 
 _FOLDERS = ("/run/containerd", "/var/lib/cni", "/var/lib/kubelet", "/var/log/containers", "/var/log/pods")
 

@@ -61,6 +61,20 @@ def check(cluster: Cluster = Kind.local, name: Name = "local") -> None:
 
 
 @app.command()
+def build(
+    name: Name = "local",
+    api_only: Annotated[
+        bool, typer.Option("--api-only", help="Only what `api` and tests with an API server need.")
+    ] = False,
+) -> None:
+    """Build what is missing of the local cluster's programs and images (minutes, the first time); raise nothing."""
+    if api_only:
+        api_server.prepare(say)
+    else:
+        local.build(_plan(name), say)
+
+
+@app.command()
 def down(cluster: Cluster = Kind.local, name: Name = "local") -> None:
     """Take the cluster down; nothing of it is left but logs and caches."""
     if cluster is Kind.local:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from e2e_cluster import binaries
+from e2e_cluster import binaries, installation
 from e2e_cluster.control_plane import ControlPlane
 from e2e_cluster.errors import ClusterError
 from e2e_cluster.kubernetes_api import KubernetesApi
@@ -43,6 +43,7 @@ def start_api(folder: Path, *, controllers: bool = False, say: binaries.Say = pr
 
     The processes end with the caller, however it ends. ClusterError where one ends early or is not ready in time.
     """
+    installation.install_packages(say, {"etcd": installation.PACKAGES["etcd"]})
     folder.mkdir(parents=True, exist_ok=True)
     programs = [binaries.API_SERVER, *([binaries.CONTROLLER_MANAGER] if controllers else [])]
     with ExitStack() as stack:
@@ -58,6 +59,12 @@ def start_api(folder: Path, *, controllers: bool = False, say: binaries.Say = pr
         yield ApiServer(plane.kubeconfig, plane.url, folder)
 
 
+def prepare(say: binaries.Say) -> None:
+    """Have all that `start_api` needs: etcd installed, programs built. Raises ClusterError with the remedy."""
+    installation.install_packages(say, {"etcd": installation.PACKAGES["etcd"]})
+    binaries.build((binaries.API_SERVER, binaries.CONTROLLER_MANAGER), say)
+
+
 def _memory() -> Path | None:
     """A folder in memory with room for a store, None without one: a busy disk makes each write take 100 ms."""
     shared = Path("/dev/shm")
@@ -65,8 +72,6 @@ def _memory() -> Path | None:
 
 
 def _plane(folder: Path, data: Path, programs: Path) -> ControlPlane:
-    if shutil.which("etcd") is None:
-        raise ClusterError("etcd is missing; as root run: apt-get install -y --no-install-recommends etcd-server")
     api, etcd, peer, controller_manager = _free_ports(4)
     return ControlPlane(
         folder=folder,

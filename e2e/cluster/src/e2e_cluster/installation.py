@@ -31,15 +31,15 @@ _FOLDERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
-def missing_packages() -> list[str]:
-    """Debian's names of the packages whose programs are not there."""
+def missing_packages(wanted: Mapping[str, str] = PACKAGES) -> list[str]:
+    """Debian's names of the packages whose programs are not there; `wanted` maps programs to packages."""
     path = f"{os.environ.get('PATH', '')}:{_FOLDERS}"
-    return sorted({package for program, package in PACKAGES.items() if shutil.which(program, path=path) is None})
+    return sorted({package for program, package in wanted.items() if shutil.which(program, path=path) is None})
 
 
-def install_packages(say: Say) -> None:
+def install_packages(say: Say, wanted: Mapping[str, str] = PACKAGES) -> None:
     """Install what is missing; ClusterError with the command where that cannot be done here."""
-    missing = missing_packages()
+    missing = missing_packages(wanted)
     if not missing:
         return
     remedy = f"as root run: apt-get install -y --no-install-recommends {' '.join(missing)}"

@@ -86,8 +86,7 @@ def up(plan: ClusterPlan, say: Say, calico: Path | None) -> None:
         preflight.check_kernel(plan)
     with _alone(plan):
         with _step(say, "programs and images there"):
-            archives = [*_own_images(local), *addons.images(local)]
-            _ = local.plane
+            archives = build(plan, say)
         with _step(say, "network raised"):
             network.raise_network(plan)
         _refuse_other_policies(local)
@@ -103,6 +102,13 @@ def up(plan: ClusterPlan, say: Say, calico: Path | None) -> None:
             local.api.until("the cluster's DNS answers", lambda: dns.answers(plan), seconds=_NODE_SECONDS)
         with _step(say, "storage and ingress ready"):
             addons.after_nodes(local)
+
+
+def build(plan: ClusterPlan, say: Say) -> list[Path]:
+    """Build what is missing of programs and images, and raise nothing; archives of the cluster's own images."""
+    local = Local(plan, None, say)
+    _ = local.plane
+    return [*_own_images(local), *addons.images(local)]
 
 
 def down(plan: ClusterPlan, say: Say) -> None:
