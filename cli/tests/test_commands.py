@@ -27,7 +27,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "command",
     [[], ["models", "pull"], ["models", "list"], ["license", "issue"]]
-    + [[name] for name in ("up", "run", "transcribe", "render", "bench")],
+    + [[name] for name in ("up", "run", "transcribe", "render", "bench", "status", "doctor")],
 )
 def test_every_command_explains_itself(command: list[str]) -> None:
     result = run(*command, "--help")
@@ -66,7 +66,7 @@ def test_a_source_that_cannot_be_pulled_is_one_line(source: str, status: int, sa
 
 
 def test_render_local_shows_every_process_and_touches_nothing(tmp_path: Path) -> None:
-    result = run("render", ALL, "--port-offset", "100")
+    result = run("render", ALL, "--target", "local", "--port-offset", "100")
     document = yaml.safe_load(result.stdout)
     assert [process["name"] for process in document["processes"]][-1] == "gateway"
     assert len(document["processes"]) == 9
@@ -84,10 +84,37 @@ def test_render_gateway_lists_the_served_models() -> None:
     assert '"speech_model": "universal-3-5-pro"' in run("render", ALL, "--target", "gateway").stdout
 
 
-def test_render_compose_is_refused_clearly() -> None:
-    result = run("render", ALL, "--target", "compose")
+def test_render_writes_a_compose_project(tmp_path: Path) -> None:
+    result = run("render", ALL, "--target", "compose", "-o", str(tmp_path / "made/here"))
+    assert result.exit_code == 0, result.stderr
+    assert "docker compose --project-directory" in result.stdout
+    written = (tmp_path / "made/here/compose.yaml").read_text()
+    assert yaml.safe_load(written)["name"] == "all-models"
+    assert "GATEWAY_PORT" in (tmp_path / "made/here/.env.example").read_text()
+    assert run("render", ALL, "--target", "compose").stdout == written
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--output", "x"], "--output is for --target compose"),
+        (["--target", "compose", "--output", "taken/x"], "choose another --output"),
+    ],
+)
+def test_render_into_a_folder_says_what_is_wrong(tmp_path: Path, arguments: list[str], says: str) -> None:
+    (tmp_path / "taken").write_text("a file")
+    result = run("render", ALL, *arguments)
+    assert result.exit_code in (1, 2)
+    assert says in result.stderr
+
+
+def test_render_for_compose_refuses_what_compose_cannot_do(tmp_path: Path) -> None:
+    text = (EXAMPLES / "minimal.yaml").read_text()
+    file = tmp_path / "stack.yaml"
+    file.write_text(text.replace("      source:", "      gpu: {resourceName: amd.com/gpu}\n      source:"))
+    result = run("render", str(file), "--target", "compose")
     assert result.exit_code == 2
-    assert "not there yet" in result.stderr
+    assert "NVIDIA cards only" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -113,6 +140,6 @@ def test_a_wrong_stack_names_file_and_field(tmp_path: Path, command: str, change
 
 
 def test_ports_out_of_range_are_refused() -> None:
-    result = run("render", ALL, "--port-offset", "60000")
+    result = run("render", ALL, "--target", "local", "--port-offset", "60000")
     assert result.exit_code == 2
     assert "outside 1024-65535" in result.stderr

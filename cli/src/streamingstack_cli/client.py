@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 
 from streamingstack_cli.errors import CommandError
 from streamingstack_cli.recording import RATE, Recording
+from streamingstack_cli.way import Way
 
 CHUNK_MS = 50
 _OPEN_SECONDS = 10.0
@@ -28,6 +30,7 @@ class Request:
     api_key: str
     parameters: Mapping[str, str]
     speed: float = 1.0
+    way: Way = field(default_factory=Way)
 
     @property
     def address(self) -> str:
@@ -85,6 +88,7 @@ async def _connected(request: Request) -> ClientConnection:
             open_timeout=_OPEN_SECONDS,
             close_timeout=2,
             max_size=1 << 22,
+            **request.way.options(request.address),
         )
     except (InvalidURI, ValueError) as refused:
         raise CommandError(f"{shown}: no WebSocket URL ({refused}); use ws://host:port or wss://host", 2) from None
@@ -94,6 +98,10 @@ async def _connected(request: Request) -> ClientConnection:
         raise CommandError(f"{shown} does not speak WebSocket: {refused}") from None
     except TimeoutError:
         raise CommandError(f"{shown} did not answer within {_OPEN_SECONDS:.0f} s") from None
+    except ssl.SSLError as failure:
+        raise CommandError(
+            f"{shown}: {failure.reason or failure}; name the authority's certificate with --ca"
+        ) from None
     except OSError as failure:
         reason = failure.strerror or failure
         raise CommandError(f"{shown}: {reason}; start a stack with: streamingstack up") from None

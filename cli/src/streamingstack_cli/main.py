@@ -8,7 +8,17 @@ import typer
 from rich.console import Console
 from streamingstack_bench.command import bench
 
-from streamingstack_cli.errors import one_line
+from streamingstack_cli.cluster.commands import (
+    AccessOptions,
+    Context,
+    Kubeconfig,
+    Namespace,
+    access_options,
+    doctor_command,
+    status_command,
+)
+from streamingstack_cli.compose import write_compose
+from streamingstack_cli.errors import CommandError, one_line
 from streamingstack_cli.license import license_app
 from streamingstack_cli.models import models_app
 from streamingstack_cli.prepare import LocalStack, Wishes
@@ -18,6 +28,7 @@ from streamingstack_cli.render import Target, rendered
 from streamingstack_cli.transcribe import Format, Wanted, key_of_local_stack, parsed_parameters, transcribe
 from streamingstack_cli.up import run_local
 from streamingstack_cli.up import up as run_up
+from streamingstack_cli.way import way_to
 
 app = typer.Typer(
     name="streamingstack",
@@ -35,6 +46,7 @@ Port = Annotated[int | None, typer.Option(help="The gateway's port.", show_defau
 Offset = Annotated[int, typer.Option("--port-offset", help="Shift every port: a second stack beside the first.")]
 Host = Annotated[str, typer.Option(help="Address the gateway listens on; 0.0.0.0 for everybody.")]
 DEFAULT_STACK = Path("examples/universal.yaml")
+LOCAL_URL = "ws://127.0.0.1:8080"
 DEFAULT_AUDIO = Path("examples/audio/en_derived_pauses_1688.wav")
 
 
@@ -58,14 +70,27 @@ def up(
 @app.command()
 def render(
     stack: StackFile = DEFAULT_STACK,
-    target: Annotated[Target, typer.Option(help="What to print.")] = Target.LOCAL,
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="The same as STACK, as kubectl has it.")] = None,
+    target: Annotated[Target, typer.Option(help="What to print.")] = Target.KUBERNETES,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Of compose: write compose.yaml and .env.example there."),
+    ] = None,
     state: StateDir = None,
     port: Port = None,
     port_offset: Offset = 0,
 ) -> None:
-    """Print what a stack would run, without running or fetching anything."""
+    """Print what a stack would run, without a cluster, and without running or fetching anything.
+
+    For Kubernetes: every object that the operator makes of it, on a cluster that lacks nothing.
+    """
     with one_line():
-        typer.echo(rendered(target, Wishes(stack, state, port, port_offset)), nl=False)
+        if output is not None:
+            if target is not Target.COMPOSE:
+                raise CommandError("--output is for --target compose; redirect the other targets into a file", 2)
+            typer.echo(write_compose(file or stack, output), nl=False)
+            return
+        typer.echo(rendered(target, Wishes(file or stack, state, port, port_offset)), nl=False)
 
 
 Speed = Annotated[float, typer.Option(help="1 is real time.", min=0.1, max=50)]
@@ -79,10 +104,20 @@ Params = Annotated[
 ]
 
 
+StackOnCluster = Annotated[str | None, typer.Option("--stack", help="A stack of the cluster, in place of --url.")]
+Authority = Annotated[Path | None, typer.Option("--ca", help="PEM of the authority behind the server's certificate.")]
+ConnectTo = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Connect here, whatever DNS says of the URL's name."),
+]
+
+
 @app.command("transcribe")
 def transcribe_command(
     file: Annotated[Path, typer.Argument(help="A WAV file: any rate, any number of channels.")],
-    url: Annotated[str, typer.Option(help="The server, ws:// or wss://.")] = "ws://127.0.0.1:8080",
+    url: Annotated[
+        str | None, typer.Option(help="The server, ws:// or wss://.", show_default="ws://127.0.0.1:8080")
+    ] = None,
     api_key: Annotated[
         str | None,
         typer.Option(envvar="STREAMINGSTACK_API_KEY", help="API key of the server.", show_default="the local stack's"),
@@ -92,16 +127,27 @@ def transcribe_command(
     format_: Annotated[Format, typer.Option("--format", help="Form of the transcript.")] = Format.TEXT,
     output: Output = None,
     param: Params = [],  # noqa: B006 - typer copies it
+    stack: StackOnCluster = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    ca: Authority = None,
+    connect_to: ConnectTo = None,
 ) -> None:
     """Stream a recording in real time: live partials, every final turn, then words and lag.
 
-    Exit status 1 where the server refuses or breaks off, 2 where the file cannot be used.
+    With --stack, endpoint and key are those of a stack of the current cluster. Exit status 1 where the server refuses
+    or breaks off, 2 where the file cannot be used.
     """
     with one_line():
         recording = open_recording(file)
         parameters = parsed_parameters(param) | ({"speech_model": speech_model} if speech_model else {})
+        way = way_to(ca, connect_to)
+        if stack is not None:
+            url, api_key = access_options(AccessOptions(stack, url, api_key, namespace, context, kubeconfig))
+        url = url or LOCAL_URL
         key = api_key or key_of_local_stack(url, Path()) or "self-hosted"
-        asyncio.run(transcribe(url, key, speed, recording, Wanted(format_, output, parameters)))
+        asyncio.run(transcribe(url, key, speed, recording, Wanted(format_, output, parameters), way))
 
 
 @app.command()
@@ -128,6 +174,8 @@ def run(
         run_local(Wishes(stack, state, port, port_offset), Console(), once)
 
 
+app.command("status")(status_command)
+app.command("doctor")(doctor_command)
 # Listed last: what is asked for less often than a stack.
 app.command("bench")(bench)
 app.add_typer(models_app)

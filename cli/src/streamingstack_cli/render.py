@@ -8,7 +8,7 @@ from stack_model.catalogue import dump_models, gateway_models
 from stack_model.nginx import BalancerOptions, Dialect, render_nginx
 from stack_model.nginx_routes import local_routes
 
-from streamingstack_cli.errors import CommandError
+from streamingstack_cli.compose import compose_project
 from streamingstack_cli.prepare import LocalStack, Wishes, planned, ports_of, read_stack
 from streamingstack_cli.processes import LOOPBACK, child_file
 
@@ -16,6 +16,7 @@ from streamingstack_cli.processes import LOOPBACK, child_file
 class Target(StrEnum):
     """What is rendered."""
 
+    KUBERNETES = "kubernetes"
     LOCAL = "local"
     NGINX = "nginx"
     GATEWAY = "gateway"
@@ -25,10 +26,21 @@ class Target(StrEnum):
 def rendered(target: Target, wishes: Wishes) -> str:
     """The text; raises CommandError."""
     if target is Target.COMPOSE:
-        raise CommandError("--target compose is not there yet; use local, nginx or gateway", 2)
+        return compose_project(wishes.stack_file).compose_yaml
+    if target is Target.KUBERNETES:
+        return _kubernetes(wishes)
     if target is Target.LOCAL:
         return _local(planned(wishes))
     return _nginx(wishes) if target is Target.NGINX else _gateway(wishes)
+
+
+def _kubernetes(wishes: Wishes) -> str:
+    """Every object as YAML documents, as the operator would make them on a cluster with every optional API."""
+    # Imported here: it brings every kind of Kubernetes, and the other targets need none.
+    from streaming_operator.render import manifests, usual_inputs
+
+    found = manifests(read_stack(wishes.stack_file), usual_inputs())
+    return str(yaml.safe_dump_all(found, sort_keys=False))
 
 
 def _local(local: LocalStack) -> str:

@@ -19,6 +19,7 @@ from streamingstack_cli.errors import CommandError
 from streamingstack_cli.live import Show
 from streamingstack_cli.recording import Recording
 from streamingstack_cli.transcript import Transcript, as_json, as_srt, as_text
+from streamingstack_cli.way import Way
 
 
 class Format(StrEnum):
@@ -38,12 +39,14 @@ class Wanted:
     parameters: Mapping[str, str] = field(default_factory=dict)
 
 
-async def transcribe(url: str, api_key: str, speed: float, recording: Recording, wanted: Wanted) -> None:
+async def transcribe(
+    url: str, api_key: str, speed: float, recording: Recording, wanted: Wanted, way: Way | None = None
+) -> None:
     """Stream, show, write; raises CommandError."""
     to_stdout = wanted.format is not Format.TEXT and wanted.output is None
     console = Console(stderr=to_stdout)
     parameters = {"format_turns": "true", **wanted.parameters}
-    request = Request(url, api_key, parameters, speed)
+    request = Request(url, api_key, parameters, speed, way or Way())
     sending = Sending(speed)
     transcript = Transcript(sending.spoken_at, formatted=_is_true(parameters["format_turns"]))
     session: dict[str, Any] = {}

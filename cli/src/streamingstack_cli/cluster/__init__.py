@@ -1,0 +1,1 @@
+"""What the command does with stacks on a Kubernetes cluster."""

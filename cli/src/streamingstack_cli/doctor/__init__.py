@@ -1,0 +1,1 @@
+"""What would stop or weaken a stack on this cluster, each with the remedy."""
