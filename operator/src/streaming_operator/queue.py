@@ -121,7 +121,7 @@ class KeyQueue:
         return self._schedule.oldest_age(self._clock())
 
     def stalled(self, limit: float) -> str | None:
-        """Why the queue does not move: a key is worked on for more than `limit` seconds, or waits so long and none ends.
+        """Why the queue does not move: a key is worked on for over `limit` seconds, or waits so long and none ends.
 
         A long queue that moves is slow and not stalled: a restart would only begin anew.
         """

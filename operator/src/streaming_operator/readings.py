@@ -66,10 +66,6 @@ class Readings:
         self._told: dict[Key, dict[str, tuple[object, ...]]] = {}
         self._gate = asyncio.Semaphore(SIDE_BY_SIDE)
 
-    def of(self, pods: Iterable[Seen]) -> list[Reading]:
-        """Readings of those pods that were read."""
-        return [self._taken[pod.uid] for pod in pods if pod.uid in self._taken]
-
     def get(self, pod: Seen) -> Reading | None:
         """The reading of one pod."""
         return self._taken.get(pod.uid)
@@ -77,16 +73,23 @@ class Readings:
     async def run(self, every: float) -> None:
         """Read all pods again and again, until cancelled."""
         while True:
-            uids: set[str] = set()
-            for key in self._cache.stacks():
-                pods = [(name, pod) for name, pod in self._cache.of_kind(key, POD) if _answers(pod)]
-                uids |= {pod.uid for _, pod in pods}
-                if pods:
-                    await asyncio.gather(*(self._take(pod) for _, pod in pods))
-                    self._tell(key, [pod for _, pod in pods])
-            for gone in self._taken.keys() - uids:
-                del self._taken[gone]
-            await asyncio.sleep(max(every, len(uids) / PODS_PER_SECOND))
+            pods = await self.read_all()
+            await asyncio.sleep(max(every, pods / PODS_PER_SECOND))
+
+    async def read_all(self) -> int:
+        """Read every pod once; returns how many there are."""
+        uids: set[str] = set()
+        for key in self._cache.stacks():
+            pods = [pod for _, pod in self._cache.of_kind(key, POD) if _answers(pod)]
+            uids |= {pod.uid for pod in pods}
+            if pods:
+                await asyncio.gather(*(self._take(pod) for pod in pods))
+                self._tell(key, pods)
+            else:
+                self._told.pop(key, None)
+        for gone in self._taken.keys() - uids:
+            del self._taken[gone]
+        return len(uids)
 
     async def _take(self, pod: Seen) -> None:
         async with self._gate:
