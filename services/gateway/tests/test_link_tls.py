@@ -2,20 +2,15 @@
 
 import asyncio
 import contextlib
-import datetime
 import os
 import shutil
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+import trustme
 from streaming_gateway.link import LinkSettings
 from streaming_gateway.settings import GatewaySettings
 from streamingstack_bench.scripted import Script, serve_scripted
@@ -36,64 +31,18 @@ http {{
 """
 
 
-@dataclass
-class Authority:
-    """Issues certificates; `pem` is its own."""
-
-    key: ec.EllipticCurvePrivateKey
-    certificate: x509.Certificate
-
-    @classmethod
-    def make(cls) -> "Authority":
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "A company's own authority")])
-        return cls(key, _certificate(name, name, key.public_key(), key, x509.BasicConstraints(ca=True, path_length=0)))
-
-    @property
-    def pem(self) -> bytes:
-        return self.certificate.public_bytes(serialization.Encoding.PEM)
-
-    def issue(self, host: str, folder: Path) -> None:
-        """`server.pem` and `server.key` for `host`."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-        alternative = x509.SubjectAlternativeName([x509.DNSName(host)])
-        made = _certificate(subject, self.certificate.subject, key.public_key(), self.key, alternative)
-        (folder / "server.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-        form = serialization.PrivateFormat.PKCS8
-        (folder / "server.key").write_bytes(
-            key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
-        )
-
-
-def _certificate(
-    subject: x509.Name,
-    issuer: x509.Name,
-    public: ec.EllipticCurvePublicKey,
-    signed_by: ec.EllipticCurvePrivateKey,
-    extension: x509.ExtensionType,
-) -> x509.Certificate:
-    now = datetime.datetime.now(datetime.UTC)
-    builder = x509.CertificateBuilder(
-        issuer_name=issuer,
-        subject_name=subject,
-        public_key=public,
-        serial_number=x509.random_serial_number(),
-        not_valid_before=now - datetime.timedelta(hours=1),
-        not_valid_after=now + datetime.timedelta(hours=1),
-    )
-    return builder.add_extension(extension, critical=False).sign(signed_by, hashes.SHA256())
-
-
 @contextlib.asynccontextmanager
-async def tls_before(behind: int, authority: Authority, host: str, folder: Path) -> AsyncIterator[int]:
+async def tls_before(behind: int, authority: trustme.CA, host: str, folder: Path) -> AsyncIterator[int]:
     """nginx with a certificate for `host`, in front of a plain recogniser; yields its port."""
     nginx = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/opt/homebrew/bin")
     assert nginx, "nginx is not installed; run `apt-get install nginx-light`, or your system's equivalent"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    authority.issue(host, folder)
+    certificate = authority.issue_cert(host)
+    certificate.private_key_pem.write_to_path(folder / "server.key")
+    for number, pem in enumerate(certificate.cert_chain_pems):
+        pem.write_to_path(folder / "server.pem", append=number > 0)
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(CONF.format(port=port, behind=behind, user=user))
     process = await asyncio.create_subprocess_exec(nginx, "-p", f"{folder}/", "-c", "nginx.conf", "-e", "stderr")
@@ -113,15 +62,15 @@ async def tls_before(behind: int, authority: Authority, host: str, folder: Path)
 
 
 @pytest.fixture
-def authority() -> Authority:
-    return Authority.make()
+def authority() -> trustme.CA:
+    return trustme.CA()
 
 
 async def test_a_session_through_tls_hears_the_same_words(
-    spoken: Script, recognizers: Any, call: Any, undisturbed: Any, authority: Authority, tmp_path: Path
+    spoken: Script, recognizers: Any, call: Any, undisturbed: Any, authority: trustme.CA, tmp_path: Path
 ) -> None:
     expected = await undisturbed()
-    (tmp_path / "ca.pem").write_bytes(authority.pem)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     async with (
         serve_scripted(spoken) as behind,
         tls_before(behind.port, authority, "localhost", tmp_path) as port,
@@ -133,11 +82,11 @@ async def test_a_session_through_tls_hears_the_same_words(
 
 @pytest.mark.parametrize("wrong", ["authority", "host", "plain"])
 async def test_a_balancer_that_cannot_prove_itself_gets_no_audio(
-    spoken: Script, recognizers: Any, call: Any, authority: Authority, tmp_path: Path, wrong: str
+    spoken: Script, recognizers: Any, call: Any, authority: trustme.CA, tmp_path: Path, wrong: str
 ) -> None:
-    trusted = Authority.make() if wrong == "authority" else authority
+    trusted = trustme.CA() if wrong == "authority" else authority
     host = "another.example" if wrong == "host" else "localhost"
-    (tmp_path / "ca.pem").write_bytes(trusted.pem)
+    trusted.cert_pem.write_to_path(tmp_path / "ca.pem")
     async with (
         serve_scripted(spoken) as behind,
         tls_before(behind.port, authority, host, tmp_path) as port,
@@ -158,7 +107,7 @@ async def test_a_balancer_that_cannot_prove_itself_gets_no_audio(
 
 
 async def test_a_plain_gateway_gets_no_session_from_a_tls_balancer(
-    spoken: Script, recognizers: Any, call: Any, authority: Authority, tmp_path: Path
+    spoken: Script, recognizers: Any, call: Any, authority: trustme.CA, tmp_path: Path
 ) -> None:
     async with (
         serve_scripted(spoken) as behind,

@@ -18,23 +18,22 @@ def trust_also(extra: Path, environment: MutableMapping[str, str]) -> None:
     """
     try:
         pem = extra.read_text()
-        ssl.create_default_context(cadata=pem)
+        ssl.create_default_context(cadata=pem or "empty")
     except (OSError, UnicodeDecodeError, ssl.SSLError) as failure:
         reason = getattr(failure, "strerror", None) or type(failure).__name__
         raise TrustError(f"EXTRA_CA_FILE {extra}: {reason}; give a readable file of PEM certificates") from None
     environment["REQUESTS_CA_BUNDLE"] = str(extra)
     if "AWS_CA_BUNDLE" not in environment:
         with tempfile.NamedTemporaryFile("w", suffix=".pem", delete=False) as both:
-            both.write(f"{_system()}\n{pem}")
+            both.write(f"{_public()}\n{pem}")
         environment["AWS_CA_BUNDLE"] = both.name
 
 
-def _system() -> str:
-    bundle = ssl.get_default_verify_paths().cafile
-    try:
-        return Path(bundle).read_text() if bundle else ""
-    except OSError:
-        return ""
+def _public() -> str:
+    """boto3's own bundle: a slim image has the system's as a folder of links at most."""
+    from botocore.httpsession import get_cert_path
+
+    return Path(get_cert_path(True)).read_text()
 
 
 def environment_with(extra: Path | None) -> None:
