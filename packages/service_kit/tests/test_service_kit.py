@@ -67,6 +67,25 @@ def test_a_log_line_is_one_json_object() -> None:
     assert (second["event"], second["level"]) == ("as well", "warning")
 
 
+@pytest.mark.parametrize("level", ["INFO", "DEBUG"])
+async def test_no_url_of_an_outgoing_request_is_logged(level: str) -> None:
+    registry = CollectorRegistry()
+    async with serve_http(metrics_app(registry), "127.0.0.1", 0) as port:
+        code = (
+            "from service_kit.logs import configure_logs, get_logger\n"
+            f"configure_logs('demo', structured=True, level='{level}')\n"
+            "import httpx2\n"
+            f"httpx2.get('http://127.0.0.1:{port}/metrics?signature=very-secret', trust_env=False)\n"
+            "get_logger('x').info('asked')\n"
+        )
+        asked = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        _, shown = await asked.communicate()
+    assert b"asked" in shown
+    assert b"very-secret" not in shown
+
+
 async def test_metrics_are_served_on_a_free_port_and_the_port_is_freed() -> None:
     registry = CollectorRegistry()
     Counter("turns", "Turns", registry=registry).inc(2)
