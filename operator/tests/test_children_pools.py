@@ -199,7 +199,9 @@ def test_an_image_is_mounted_where_the_cluster_can_and_copied_from_where_not(
     given = stack(models=[model(source=source)])
     copied = pod_of(built(given)["Deployment", "demo-asr-en-default"])
     assert copied["initContainers"][0]["image"] == reference
-    assert copied["initContainers"][0]["command"] == ["cp", "-R", f"/{path}/.", "/models/en-default/"]
+    assert copied["initContainers"][0]["command"] == ["cp", "-R", f"/{path}/.", "/streamingstack-model/"]
+    seen = {one["mountPath"] for one in copied["initContainers"][0]["volumeMounts"]}
+    assert "/streamingstack-model" in seen, "the image's own folder is not hidden by the volume"
     mounted = pod_of(built(given, inputs(image_volumes=True))["Deployment", "demo-asr-en-default"])
     assert [one["name"] for one in mounted["initContainers"]] == ["triton"]
     assert next(one for one in mounted["volumes"] if one["name"] == "model")["image"] == {"reference": reference}

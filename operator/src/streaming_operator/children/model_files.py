@@ -21,6 +21,8 @@ from streaming_operator.children.images import image_of
 from streaming_operator.facts import Inputs
 
 FOLDER = "/models"
+# Where an image that is copied from sees the volume: a place that it has nothing at.
+_COPY = "/streamingstack-model"
 _VOLUME = "model"
 _SMALL = ResourceRequirements(requests={"cpu": "50m", "memory": "64Mi"}, limits={"memory": "512Mi"})
 _IMAGE = re.compile(
@@ -85,12 +87,11 @@ def _mounted(model: Model, reference: str, path: str) -> ModelFiles:
 
 def _copied(model: Model, reference: str, path: str) -> ModelFiles:
     """By the image's own `cp`, where the cluster cannot mount images."""
-    place = mount(_VOLUME, folder_of(model))
     copy = Container(
         name="copy",
         image=reference,
-        command=["cp", "-R", f"/{path}/.", f"{folder_of(model)}/"],
+        command=["cp", "-R", f"/{path}/.", f"{_COPY}/"],
         resources=_SMALL,
-        volumeMounts=[mount(_VOLUME, folder_of(model), read_only=False)],
+        volumeMounts=[mount(_VOLUME, _COPY, read_only=False)],
     )
-    return ModelFiles(scratch(_VOLUME), place, (copy,))
+    return ModelFiles(scratch(_VOLUME), mount(_VOLUME, folder_of(model)), (copy,))
