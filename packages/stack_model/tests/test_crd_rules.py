@@ -212,7 +212,11 @@ class Judge:
             params={"dryRun": "All", "fieldValidation": "Strict", "fieldManager": "rules"},
             json=document,
         )
-        return None if answer.status_code == 201 else str(answer.json()["message"])
+        if answer.status_code == 201:
+            return None
+        # Plain text where the kind is not served yet.
+        told = answer.headers["Content-Type"].startswith("application/json")
+        return str(answer.json()["message"]) if told else answer.text
 
     def define(self) -> None:
         """Server-side apply of the definition, and wait until it is in force."""
