@@ -55,14 +55,14 @@ def _build(images: Sequence[Image], options: argparse.Namespace, place: Place) -
     try:
         builder = find_builder(os.environ)
         for image in images:
-            _say(f"images: {image.name}", end="", file=sys.stderr)
+            _say(f"images: building {image.name}", file=sys.stderr)
             done = make(image, release, builder, place)
-            _say(f"\r{_line(image, done)}")
+            _say(_line(image, done))
             failed |= _tell_faults(image, done.record)
             if options.push:
                 builder.push(reference(release.registry, image, release.tag))
     except BuildError as failure:
-        _say(f"\nimages: {failure}", file=sys.stderr)
+        _say(f"images: {failure}", file=sys.stderr)
         return 1
     return int(failed)
 
@@ -94,9 +94,9 @@ def _tell_faults(image: Image, record: Record) -> bool:
     return bool(record.faults)
 
 
-def _say(text: str, end: str = "\n", file: TextIO | None = None) -> None:
+def _say(text: str, file: TextIO | None = None) -> None:
     stream = file or sys.stdout
-    stream.write(text + end)
+    stream.write(f"{text}\n")
     stream.flush()
 
 

@@ -4,14 +4,12 @@ import shlex
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from imagebuild.catalogue import Image
-from imagebuild.layout import adopt
 
 _SHOWN_LINES = 25
 
@@ -22,15 +20,15 @@ class BuildError(Exception):
 
 @dataclass(frozen=True)
 class Order:
-    """One build: the image, its full name, and the values of its ARGs."""
+    """One build: the image, its full name, and the labels that its Containerfile cannot know."""
 
     image: Image
     reference: str
-    arguments: Mapping[str, str]
+    labels: Mapping[str, str]
 
 
 class Builder(Protocol):
-    """Builds an image, tells its id, writes it into an OCI layout, pushes it."""
+    """Builds an image, tells its id, saves it into a folder, pushes it."""
 
     def build(self, order: Order) -> None:
         """Build and tag it; raises BuildError."""
@@ -38,8 +36,8 @@ class Builder(Protocol):
     def image_id(self, reference: str) -> str:
         """The digest of its configuration, `sha256:...`; raises BuildError."""
 
-    def export(self, reference: str, layout: Path, name: str) -> None:
-        """Write it into the layout, uncompressed, under `name`; raises BuildError."""
+    def save(self, reference: str, folder: Path) -> None:
+        """Write it into an empty folder, as `saved.read_saved` reads it; raises BuildError."""
 
     def push(self, reference: str) -> None:
         """Push it to the registry of its name; raises BuildError."""
@@ -50,7 +48,11 @@ def build_arguments(order: Order) -> list[str]:
     image = order.image
     return [
         *(["--target", image.target] if image.target else []),
-        *(part for key, value in order.arguments.items() for part in ("--build-arg", f"{key}={value}")),
+        *(
+            part
+            for key, value in order.labels.items()
+            for part in ("--label", f"org.opencontainers.image.{key}={value}")
+        ),
         "--file",
         image.containerfile,
         "--tag",
@@ -74,11 +76,9 @@ class Buildah:
         found = _run("buildah", "inspect", "--type", "image", "--format", "{{.FromImageID}}", reference).strip()
         return f"sha256:{found.removeprefix('sha256:')}"
 
-    def export(self, reference: str, layout: Path, name: str) -> None:
-        """See Builder."""
-        _run(
-            "buildah", "push", "--quiet", "--format", "oci", "--disable-compression", reference, f"oci:{layout}:{name}"
-        )
+    def save(self, reference: str, folder: Path) -> None:
+        """See Builder. To an OCI layout buildah would compress every layer again, each time."""
+        _run("buildah", "push", "--quiet", "--format", "oci", "--disable-compression", reference, f"dir:{folder}")
 
     def push(self, reference: str) -> None:
         """See Builder."""
@@ -93,20 +93,19 @@ class Docker:
 
     def build(self, order: Order) -> None:
         """See Builder."""
-        _run("docker", "build", *self.flags, *build_arguments(order))
+        _run("docker", "build", "--provenance=false", *self.flags, *build_arguments(order))
 
     def image_id(self, reference: str) -> str:
         """See Builder."""
         return _run("docker", "image", "inspect", "--format", "{{.Id}}", reference).strip()
 
-    def export(self, reference: str, layout: Path, name: str) -> None:
-        """See Builder. Docker saves whole images, so this takes as long every time."""
-        with tempfile.TemporaryDirectory(dir=layout.parent) as folder:
-            archive, saved = Path(folder) / "saved.tar", Path(folder) / "saved"
-            _run("docker", "save", "--output", str(archive), reference)
-            with tarfile.open(archive) as tar:
-                tar.extractall(saved, filter="data")
-            adopt(saved, layout, name)
+    def save(self, reference: str, folder: Path) -> None:
+        """See Builder."""
+        archive = folder.with_suffix(".tar")
+        _run("docker", "save", "--output", str(archive), reference)
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
+        archive.unlink()
 
     def push(self, reference: str) -> None:
         """See Builder."""

@@ -51,7 +51,7 @@ def _user(config: dict[str, Any]) -> Iterator[str]:
 def _labels(config: dict[str, Any]) -> Iterator[str]:
     labels = config.get("config", {}).get("Labels") or {}
     for label in LABELS:
-        if labels.get(label, "") in ("", "unknown", "0.0.0"):
+        if labels.get(label, "") == "":
             yield f"its label {label} is {labels.get(label)!r}"
 
 

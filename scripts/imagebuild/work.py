@@ -2,17 +2,18 @@
 
 import json
 import subprocess
+import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from imagebuild.bill import is_evidence, write_bill
-from imagebuild.builder import Builder, Order
-from imagebuild.catalogue import Image, reference
+from imagebuild.builder import Builder, BuildError, Order
+from imagebuild.catalogue import IMAGES, Image, reference
 from imagebuild.checks import faults
 from imagebuild.containerfile import parse_containerfile
 from imagebuild.contents import read_contents
-from imagebuild.layout import prune, read_built, write_archive
+from imagebuild.saved import Saved, prune, read_saved, write_archive
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,6 @@ class Place:
     """Where archives lie; everything is below `root`, outside the work tree."""
 
     root: Path
-
-    @property
-    def layout(self) -> Path:
-        """What builders write into."""
-        return self.root / "layout"
 
     @property
     def layers(self) -> Path:
@@ -46,7 +42,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Record:
-    """What lies beside an archive, as JSON. `digest` is the manifest's, `size` the compressed layers' in bytes."""
+    """What lies beside an archive, as JSON. `digest` is the manifest's, `size` the compressed layers' in bytes,
+    `layers` the digests of their tars."""
 
     reference: str
     image_id: str
@@ -54,6 +51,7 @@ class Record:
     size: int
     archive: str
     bill: str
+    layers: tuple[str, ...]
     faults: tuple[str, ...]
 
 
@@ -83,7 +81,7 @@ def make(image: Image, release: Release, builder: Builder, place: Place) -> Done
     order = Order(
         image,
         reference(release.registry, image, release.tag),
-        {"VERSION": release.version, "REVISION": revision(image), "SOURCE": release.source},
+        {"version": release.version, "revision": revision(image), "source": release.source},
     )
     builder.build(order)
     built = time.monotonic()
@@ -95,27 +93,36 @@ def make(image: Image, release: Release, builder: Builder, place: Place) -> Done
 
 
 def export(order: Order, builder: Builder, place: Place) -> Record:
-    """Archive, bill of materials and record of an image that the builder has."""
+    """Archive, bill of materials and record of an image that the builder has; raises BuildError."""
+    place.record(order.image).unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.root) as folder:
+        builder.save(order.reference, Path(folder) / "image")
+        try:
+            record = _describe(order, builder.image_id(order.reference), read_saved(Path(folder) / "image"), place)
+        except ValueError as wrong:
+            raise BuildError(f"{order.reference} was saved wrongly: {wrong}") from None
+    place.record(order.image).write_text(json.dumps(asdict(record), indent=1))
+    records = [known for image in IMAGES if (known := read_record(place, image))]
+    prune(place.layers, (digest for known in records for digest in known.layers))
+    return record
+
+
+def _describe(order: Order, image_id: str, saved: Saved, place: Place) -> Record:
     image = order.image
-    place.root.mkdir(parents=True, exist_ok=True)
-    place.record(image).unlink(missing_ok=True)
-    builder.export(order.reference, place.layout, image.name)
-    built = read_built(place.layout, image.name)
-    contents = read_contents(built.layers, is_evidence)
-    place.bill(image).write_text(write_bill(contents, built.config, image.name))
-    archived = write_archive(built, place.layers, order.reference, _annotations(built.config), place.archive(image))
-    record = Record(
+    contents = read_contents([layer.file for layer in saved.layers], is_evidence)
+    place.bill(image).write_text(write_bill(contents, saved.config, image.name))
+    labels = {key: value for key, value in (saved.config["config"].get("Labels") or {}).items() if value}
+    archived = write_archive(saved, place.layers, order.reference, labels, place.archive(image))
+    return Record(
         reference=order.reference,
-        image_id=builder.image_id(order.reference),
+        image_id=image_id,
         digest=archived.digest,
         size=archived.size,
         archive=str(place.archive(image)),
         bill=str(place.bill(image)),
-        faults=tuple(faults(image, built.config, contents, archived.size)),
+        layers=tuple(layer.digest for layer in saved.layers),
+        faults=tuple(faults(image, saved.config, contents, archived.size)),
     )
-    place.record(image).write_text(json.dumps(asdict(record), indent=1))
-    prune(place.layout, place.layers, [path.stem for path in place.root.glob("*.tar")])
-    return record
 
 
 def read_record(place: Place, image: Image) -> Record | None:
@@ -123,7 +130,10 @@ def read_record(place: Place, image: Image) -> Record | None:
     if not place.record(image).is_file() or not place.archive(image).is_file():
         return None
     fields = json.loads(place.record(image).read_text())
-    return Record(**{**fields, "faults": tuple(fields["faults"])})
+    try:
+        return Record(**{**fields, "layers": tuple(fields["layers"]), "faults": tuple(fields["faults"])})
+    except (KeyError, TypeError):  # written by another version of this script
+        return None
 
 
 def revision(image: Image) -> str:
@@ -138,7 +148,3 @@ def revision(image: Image) -> str:
 def _git(*arguments: str) -> str:
     ended = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     return ended.stdout.strip()
-
-
-def _annotations(config: dict[str, dict[str, dict[str, str]]]) -> dict[str, str]:
-    return {key: value for key, value in (config["config"].get("Labels") or {}).items() if value}
