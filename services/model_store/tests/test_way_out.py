@@ -21,8 +21,10 @@ from .conftest import FileServer, _Handler, _Listener, model_file
 
 
 @contextlib.asynccontextmanager
-async def a_store(folder: Path, model: StoredModel, **variables: str) -> AsyncIterator[str]:
-    """The URL of `python -m model_store serve`."""
+async def a_store(
+    folder: Path, model: StoredModel, log: list[str] | None = None, **variables: str
+) -> AsyncIterator[str]:
+    """The URL of `python -m model_store serve`; what it logs is in `log` at the end."""
     models = folder / "models.yaml"
     models.write_text(dump_stored_models([model]))
     own = {"HOST": "127.0.0.1", "SERVER_PORT": "0", "METRICS_PORT": "0", "FIRST_RETRY_SECONDS": "0.1"}
@@ -35,14 +37,16 @@ async def a_store(folder: Path, model: StoredModel, **variables: str) -> AsyncIt
     )  # fmt: skip
     assert process.stderr is not None
     try:
+        lines = [] if log is None else log
         async for line in process.stderr:
+            lines.append(line.decode())
             told = json.loads(line)
             if told["event"] == "Ready to serve!":
                 break
         reading = asyncio.create_task(process.stderr.read())
         yield f"http://127.0.0.1:{told['port']}"
         process.terminate()
-        await reading
+        lines.append((await reading).decode())
     finally:
         if process.returncode is None:
             process.kill()
@@ -111,6 +115,17 @@ async def test_credentials_of_a_host_come_from_a_mounted_netrc(server: FileServe
     async with a_store(tmp_path, model, NETRC=str(netrc)) as url:
         await until(url, "Ready")
     assert server.headers_seen[0]["Authorization"] == "Basic cmVhZGVyOnNlc2FtZQ=="
+
+
+async def test_no_token_of_a_source_is_in_the_log(server: FileServer, tmp_path: Path) -> None:
+    server.files, server.statuses = {"/a": b"first"}, [500, 404]
+    log: list[str] = []
+    model = StoredModel(name="m", files=[model_file("a", b"first", f"{server.url}/a?token=sesame")])
+    async with a_store(tmp_path, model, log, LOGGING_LEVEL="DEBUG") as url:
+        await until(url, "Ready")
+    assert "model cannot be fetched" in "".join(log)
+    assert "model ready" in "".join(log)
+    assert "sesame" not in "".join(log)
 
 
 def test_s3_gets_the_public_and_the_companys_authorities_in_one_file(authority: trustme.CA, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Sessions and streams as the pods tell them at this moment, asked through the API server."""
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 from streaming_operator import names
 from streaming_operator.exposition import total
@@ -12,10 +13,29 @@ from streamingstack_cli.errors import CommandError
 
 _SECONDS = 2.0
 _AT_ONCE = 16
+_WALLED_SECONDS = 60.0
 _METRICS = {names.GATEWAY: "streaming_gateway_sessions", names.ASR: "streaming_asr_streams"}
 
 # Of the gateway; None: no pod answered. And of each model.
 Counts = tuple[Load | None, Mapping[str, Load]]
+
+
+class LiveCounts:
+    """Asks again and again. Walls that keep the API server from pods are tried again only now and then."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._walled: dict[tuple[str, str], float] = {}
+
+    async def of(self, cluster: Cluster, namespace: str, stack: str) -> Counts:
+        """As live_counts."""
+        key = (namespace, stack)
+        if self._clock() < self._walled.get(key, 0.0):
+            return None, {}
+        found = await live_counts(cluster, namespace, stack)
+        if found == (None, {}):
+            self._walled[key] = self._clock() + _WALLED_SECONDS
+        return found
 
 
 async def live_counts(cluster: Cluster, namespace: str, stack: str) -> Counts:

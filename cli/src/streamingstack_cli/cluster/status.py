@@ -8,7 +8,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from streamingstack_cli.cluster.api import STACKS, Cluster, Object, cluster, printed, require_stacks, stack_of
-from streamingstack_cli.cluster.live_counts import live_counts
+from streamingstack_cli.cluster.live_counts import LiveCounts
 from streamingstack_cli.cluster.reach import Look, Reach
 from streamingstack_cli.cluster.stacks import StackView, view_of, with_live
 from streamingstack_cli.cluster.view import shown
@@ -18,7 +18,7 @@ from streamingstack_cli.errors import CommandError
 async def show(reach: Reach, look: Look, console: Console) -> None:
     """Once. Raises CommandError."""
     async with cluster(reach) as found:
-        console.print(await _body(found, look))
+        console.print(await _body(found, look, LiveCounts()))
 
 
 async def show_json(reach: Reach, look: Look, console: Console) -> None:
@@ -34,7 +34,8 @@ async def watch(reach: Reach, look: Look, console: Console, every: float) -> Non
     An API server that is away for a while is told and waited for.
     """
     async with cluster(reach) as found:
-        body = await _body(found, look)
+        live_counts = LiveCounts()
+        body = await _body(found, look, live_counts)
         with Live(body, console=console, auto_refresh=False) if console.is_terminal else nullcontext() as live:
             while True:
                 if live is not None:
@@ -43,19 +44,19 @@ async def watch(reach: Reach, look: Look, console: Console, every: float) -> Non
                     console.print(body)
                 await asyncio.sleep(every)
                 try:
-                    body = await _body(found, look)
+                    body = await _body(found, look, live_counts)
                 except CommandError as failure:
                     body = f"{failure}; trying again"
 
 
-async def _body(found: Cluster, look: Look) -> RenderableType:
-    views = await _views(found, look)
+async def _body(found: Cluster, look: Look, live_counts: LiveCounts) -> RenderableType:
+    views = await _views(found, look, live_counts)
     return shown(views, datetime.now(UTC)) if views else _nothing(found, look)
 
 
-async def _views(found: Cluster, look: Look) -> list[StackView]:
+async def _views(found: Cluster, look: Look, live_counts: LiveCounts) -> list[StackView]:
     views = [view_of(stack) for stack in await _stacks(found, look)]
-    counts = await asyncio.gather(*(live_counts(found, view.namespace, view.name) for view in views))
+    counts = await asyncio.gather(*(live_counts.of(found, view.namespace, view.name) for view in views))
     return [with_live(view, *told) for view, told in zip(views, counts, strict=True)]
 
 

@@ -11,9 +11,6 @@ import structlog
 # Every request with its whole URL, in which there may be a token; and that a server started, once for each port.
 _TALKATIVE = ("httpx", "httpx2", "httpcore", "httpcore2", "uvicorn", "botocore", "urllib3", "huggingface_hub")
 
-# One line a request, with the whole URL: noise, and a query may hold a key.
-_CHATTY = ("httpx", "httpx2", "httpcore", "httpcore2")
-
 
 def configure_logs(service: str, *, structured: bool, level: str) -> None:
     """Send structlog's and the standard library's records through one pipeline, as JSON lines or for people."""
@@ -42,8 +39,6 @@ def configure_logs(service: str, *, structured: bool, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level.upper()]))
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)
