@@ -11,6 +11,8 @@ from lightkube.models.core_v1 import (
     Container,
     LocalObjectReference,
     NodeAffinity,
+    PodAffinityTerm,
+    PodAntiAffinity,
     PodSecurityContext,
     PodSpec,
     PodTemplateSpec,
@@ -18,6 +20,7 @@ from lightkube.models.core_v1 import (
     Toleration,
     TopologySpreadConstraint,
     Volume,
+    WeightedPodAffinityTerm,
 )
 from lightkube.models.meta_v1 import LabelSelector, ObjectMeta
 from stack_model.api import StreamingStack
@@ -67,6 +70,7 @@ def pod_template(stack: StreamingStack, inputs: Inputs, pod: Pod) -> PodTemplate
     """The pods of one part, as Deployments and StatefulSets make them."""
     name = stack.metadata.name
     overrides = pod.overrides
+    matched = LabelSelector(matchLabels=names.selector(name, pod.component, pod.model))
     annotations = {**pod.annotations, **overrides.annotations, **_config_hash(inputs, pod.starts_with)}
     return PodTemplateSpec(
         metadata=ObjectMeta(
@@ -79,13 +83,13 @@ def pod_template(stack: StreamingStack, inputs: Inputs, pod: Pod) -> PodTemplate
             enableServiceLinks=False,
             nodeSelector={"kubernetes.io/os": "linux", **pod.node_selector, **overrides.node_selector},
             tolerations=[*pod.tolerations, *map(toleration, overrides.tolerations)] or None,
-            affinity=_affinity(overrides.affinity, pod.node_affinity),
+            affinity=_affinity(overrides.affinity, pod.node_affinity, _zones_apart(matched)),
             priorityClassName=overrides.priority_class_name,
             runtimeClassName=pod.runtime_class,
             imagePullSecrets=[LocalObjectReference(name=secret) for secret in stack.spec.images.pull_secrets] or None,
             securityContext=_security(inputs, keeps_disk=pod.keeps_disk),
             terminationGracePeriodSeconds=pod.grace_seconds,
-            topologySpreadConstraints=_spread(names.selector(name, pod.component, pod.model), pod.hash_key),
+            topologySpreadConstraints=[_spread(matched, pod.hash_key)],
             initContainers=[_confined(container) for container in pod.init] or None,
             containers=[_confined(container) for container in pod.containers],
             volumes=[TMP, *pod.volumes],
@@ -132,14 +136,13 @@ def _confined(container: Container) -> Container:
     return msgspec.structs.replace(container, securityContext=restricted(), volumeMounts=mounts)
 
 
-def _affinity(wanted: api.Affinity | None, usual: NodeAffinity | None) -> Affinity | None:
-    """What the stack says, unread: Kubernetes judges it, and its refusal becomes a condition."""
-    if wanted is None:
-        return Affinity(nodeAffinity=usual) if usual else None
-    node: Any = wanted.node_affinity or usual
-    to: Any = wanted.pod_affinity
-    apart: Any = wanted.pod_anti_affinity
-    return Affinity(nodeAffinity=node, podAffinity=to, podAntiAffinity=apart)
+def _affinity(wanted: api.Affinity | None, nodes: NodeAffinity | None, apart: PodAntiAffinity) -> Affinity:
+    """What the stack says, unread: Kubernetes judges it, and its refusal becomes a condition; else what is usual."""
+    said = wanted or api.Affinity()
+    to_nodes: Any = said.node_affinity or nodes
+    to_pods: Any = said.pod_affinity
+    from_pods: Any = said.pod_anti_affinity or apart
+    return Affinity(nodeAffinity=to_nodes, podAffinity=to_pods, podAntiAffinity=from_pods)
 
 
 def _security(inputs: Inputs, *, keeps_disk: bool) -> PodSecurityContext:
@@ -153,18 +156,23 @@ def _security(inputs: Inputs, *, keeps_disk: bool) -> PodSecurityContext:
     )
 
 
-def _spread(matched: dict[str, str], hash_key: str | None) -> list[TopologySpreadConstraint]:
-    """Over zones, then nodes, as far as there is room: a pod that fits nowhere else still starts."""
-    return [
-        TopologySpreadConstraint(
-            maxSkew=1,
-            topologyKey=key,
-            whenUnsatisfiable="ScheduleAnyway",
-            labelSelector=LabelSelector(matchLabels=matched),
-            matchLabelKeys=[hash_key] if hash_key else None,
-        )
-        for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
-    ]
+def _spread(matched: LabelSelector, hash_key: str | None) -> TopologySpreadConstraint:
+    """Over nodes, as far as there is room: a pod that fits nowhere else still starts."""
+    return TopologySpreadConstraint(
+        maxSkew=1,
+        topologyKey="kubernetes.io/hostname",
+        whenUnsatisfiable="ScheduleAnyway",
+        labelSelector=matched,
+        matchLabelKeys=[hash_key] if hash_key else None,
+    )
+
+
+def _zones_apart(matched: LabelSelector) -> PodAntiAffinity:
+    """Over zones, where there are any. Not a second constraint of spread: the scheduler would then pass over every
+    node without a zone, and where there are no zones spread nothing at all."""
+    term = PodAffinityTerm(topologyKey="topology.kubernetes.io/zone", labelSelector=matched)
+    weighted = WeightedPodAffinityTerm(weight=100, podAffinityTerm=term)
+    return PodAntiAffinity(preferredDuringSchedulingIgnoredDuringExecution=[weighted])
 
 
 def _config_hash(inputs: Inputs, starts_with: tuple[str, ...]) -> dict[str, str]:
