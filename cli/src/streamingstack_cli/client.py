@@ -90,6 +90,10 @@ async def _connected(request: Request) -> ClientConnection:
             max_size=1 << 22,
             **request.way.options(request.address),
         )
+    except ssl.SSLError as failure:
+        raise CommandError(
+            f"{shown}: {failure.reason or failure}; name the authority's certificate with --ca"
+        ) from None
     except (InvalidURI, ValueError) as refused:
         raise CommandError(f"{shown}: no WebSocket URL ({refused}); use ws://host:port or wss://host", 2) from None
     except InvalidStatus as refused:
@@ -98,10 +102,6 @@ async def _connected(request: Request) -> ClientConnection:
         raise CommandError(f"{shown} does not speak WebSocket: {refused}") from None
     except TimeoutError:
         raise CommandError(f"{shown} did not answer within {_OPEN_SECONDS:.0f} s") from None
-    except ssl.SSLError as failure:
-        raise CommandError(
-            f"{shown}: {failure.reason or failure}; name the authority's certificate with --ca"
-        ) from None
     except OSError as failure:
         reason = failure.strerror or failure
         raise CommandError(f"{shown}: {reason}; start a stack with: streamingstack up") from None
