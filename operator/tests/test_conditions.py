@@ -419,7 +419,9 @@ def test_every_reason_is_among_the_cases() -> None:
     ],
 )
 def test_a_model_does_not_fit_where_every_card_that_its_pods_may_get_is_too_small(nodes: Any, fits: bool) -> None:
-    chosen: dict[str, Any] = {"gpu": {"minMemoryGiB": 24, "nodeSelector": {"zone": "a"} if nodes and "zone" in nodes[0] else {}}}
+    chosen: dict[str, Any] = {
+        "gpu": {"minMemoryGiB": 24, "nodeSelector": {"zone": "a"} if nodes and "zone" in nodes[0] else {}}
+    }
     waiting = seen(models={"en-default": stopped(("Unschedulable", ""))})
     found = condition(status(stack(models=[model(**chosen)]), inputs(gpu_nodes=nodes), waiting), Is.MODELS_AVAILABLE)
     assert (found.reason is not Reason.MODEL_DOES_NOT_FIT) == fits
