@@ -19,20 +19,22 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from e2e_cluster.api_server import start_api
+from license_token import SigningKey, development_claims, issue
 from stack_model.crd import definition
 from streaming_operator import names
 from streaming_operator.api_server import ApiRefusal, ApiServer, connect
-from streaming_operator.kinds import CUSTOM_RESOURCE_DEFINITION, POD, STACK, Kind
+from streaming_operator.kinds import CONFIG_MAP, CUSTOM_RESOURCE_DEFINITION, POD, SECRET, STACK, Kind
 
 NAMESPACES = 10
 SIDE_BY_SIDE = 16
 PORT = 18098
-IDLE_SECONDS = 60
+IDLE_SECONDS = 120
 NAMESPACE = Kind("", "v1", "Namespace", "namespaces")
 SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts")
 # Of one stack: two gateways, licence proxies and load balancers, the model store, a recogniser of each model.
@@ -89,14 +91,14 @@ def read_metrics() -> Metrics:
 
 
 @contextmanager
-def operator(kubeconfig: Path, log: Path) -> Iterator[int]:
-    """The operator as a process; gives its pid."""
+def operator(kubeconfig: Path, log: Path, *, idle: bool = False) -> Iterator[int]:
+    """The operator as a process, with a short resync where it is to be idle; gives its pid."""
     images = ("GATEWAY", "LICENSE_PROXY", "LOAD_BALANCER", "ASR", "ASR_GPU", "MODEL_STORE")
     environment = {
         **os.environ,
         "KUBECONFIG": str(kubeconfig),
         "PROBE_PORT": str(PORT),
-        "RESYNC_SECONDS": str(IDLE_SECONDS // 2),
+        "RESYNC_SECONDS": str(IDLE_SECONDS // 2) if idle else "300",
         **{f"IMAGE_{part}": f"streamingstack/{part.lower()}:bench" for part in images},
     }
     with log.open("ab") as output:
@@ -133,6 +135,21 @@ def stack(namespace: str, name: str) -> dict[str, Any]:
     ]
     metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": STACK.api_version, "kind": STACK.name, "metadata": metadata, "spec": {"models": models}}
+
+
+def licence() -> list[tuple[Kind, dict[str, Any]]]:
+    """A licence for every stack of a namespace, and the keys that verify it."""
+    key = SigningKey.generate()
+    token = issue(development_claims("bench", datetime.now(UTC)), key.private_key, key.key_id)
+    keys = {"public-keys.json": key.public_keys().to_json()}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "license"},
+        "stringData": {"license.jwt": token},
+    }
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "license-keys"}, "data": keys}
+    return [(SECRET, secret), (CONFIG_MAP, config)]
 
 
 def pod(stack_name: str, number: int, component: str, model: str) -> dict[str, Any]:
@@ -208,6 +225,8 @@ async def measure(stacks: int, folder: Path) -> list[tuple[str, str]]:
                 await put(api, NAMESPACE, None, {"apiVersion": "v1", "kind": "Namespace", **metadata})
                 account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
                 await put(api, SERVICE_ACCOUNT, space, account)
+                for kind, body in licence():
+                    await put(api, kind, space, body)
             await asyncio.sleep(2)
             where = [(spaces[number % NAMESPACES], f"stack-{number}") for number in range(stacks)]
             with operator(server.kubeconfig, log) as pid:
@@ -227,7 +246,7 @@ async def measure(stacks: int, folder: Path) -> list[tuple[str, str]]:
                 )
                 await until_quiet(stacks)
                 rows.append(("the same with all pods", f"{memory(pid)[0]:.0f} MiB"))
-            with operator(server.kubeconfig, log) as pid:
+            with operator(server.kubeconfig, log, idle=True) as pid:
                 await until_up()
                 took = await until_quiet(stacks)
                 rows += _restarted(took, stacks, memory(pid), read_metrics())

@@ -16,6 +16,7 @@ from streaming_operator.stacks import Stacks
 
 NOW = datetime(2026, 1, 2, 4, 0, tzinfo=UTC)
 HOURS = timedelta(hours=3)
+UNLISTED = timedelta(seconds=90)
 
 
 def _children(**more: Seen) -> dict[ChildKey, Seen]:
@@ -105,7 +106,7 @@ def test_a_quota_and_a_failing_autoscaler_and_a_refused_route_are_told() -> None
 def test_a_pool_whose_model_left_stays_for_its_streams_and_no_longer_than_any_session(
     age: timedelta, streams: int | None, stays: bool
 ) -> None:
-    assert leaving.must_stay(NOW - age, NOW, streams, HOURS) is stays
+    assert leaving.must_stay(NOW - age, NOW, streams, unlisted_after=UNLISTED, longest_session=HOURS) is stays
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,6 @@ HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes", 
 
 # In the order in which they are applied: what pods need first, what shuts the network before what opens a pod.
 CHILDREN = (
-    Kind("", "v1", "ServiceAccount", "serviceaccounts"),
     SECRET,
     CONFIG_MAP,
     Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
@@ -67,7 +66,6 @@ CHILDREN = (
     Kind("networking.k8s.io", "v1", "Ingress", "ingresses"),
     Kind("cloud.google.com", "v1", "BackendConfig", "backendconfigs", optional=True),
     Kind("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors", optional=True),
-    Kind("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors", optional=True),
 )
 OPTIONAL = tuple(kind for kind in CHILDREN if kind.optional)
 _BY_API = {(kind.api_version, kind.name): kind for kind in CHILDREN}

@@ -10,8 +10,6 @@ from streaming_operator.kinds import DEPLOYMENT, POD
 from streaming_operator.readings import Reading
 from streaming_operator.seen import PodState, Seen
 
-# Kubelets carry the gateways' new list of models within this time; until then a pool without streams may get one.
-UNLISTED_AFTER = timedelta(seconds=90)
 # A stream outlives its session by a little.
 AFTER_LONGEST_SESSION = timedelta(seconds=120)
 LOOK_AGAIN_SECONDS = 10.0
@@ -49,10 +47,15 @@ def unwanted(found: Iterable[Pool], wanted: Collection[str]) -> list[Pool]:
     return [pool for pool in found if pool.model not in wanted]
 
 
-def must_stay(since: datetime, now: datetime, streams: int | None, longest_session: timedelta) -> bool:
-    """Whether a pool whose model left at `since` is still needed; `streams` is None where some pod does not say."""
+def must_stay(
+    since: datetime, now: datetime, streams: int | None, *, unlisted_after: timedelta, longest_session: timedelta
+) -> bool:
+    """Whether a pool whose model left at `since` is still needed; `streams` is None where some pod does not say.
+
+    Until `unlisted_after` a gateway may not have taken the new list of models, and give a pool without streams one.
+    """
     age = now - since
-    if age < UNLISTED_AFTER:
+    if age < unlisted_after:
         return True
     if age >= longest_session + AFTER_LONGEST_SESSION:
         return False

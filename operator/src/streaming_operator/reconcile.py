@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from service_kit.logs import get_logger
-from stack_model.api import ConditionType, Model, StackError, StackStatus, StreamingStack, read_stack
+from stack_model.api import Model, Reason, StackError, StackStatus, StreamingStack, read_stack
 
 from streaming_operator import leaving, names
 from streaming_operator.api_server import ApiServer
@@ -26,8 +26,12 @@ from streaming_operator.references import references
 from streaming_operator.stacks import Stacks
 from streaming_operator.status import compute_status, flips, rejected_status
 
-FAILING_INPUT_SECONDS = 10.0
-UNDER_WAY_SECONDS = 30.0
+# What was refused may be taken later, and nothing tells when.
+REFUSED_SECONDS = 10.0
+# What a stack names is watched: this is for the case that nobody told.
+FAILING_INPUT_SECONDS = 60.0
+# The message of a model that loads tells how long it has.
+LOADING_SECONDS = 30.0
 ENDING_SECONDS = 2.0
 
 log = get_logger(__name__)
@@ -45,6 +49,7 @@ class Reconciler:
     stacks: Stacks
     metrics: OperatorMetrics
     clock: Callable[[], datetime]
+    unlisted_after: timedelta
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one stack to what its object says; returns the seconds until it should be looked at again, if any.
@@ -128,7 +133,8 @@ class Reconciler:
             since = datetime.fromisoformat(pool.seen.leaving_since) if pool.seen.leaving_since else now
             streams = leaving.streams_of(pool.model, children, self._readings(owner.key))
             longest = timedelta(seconds=stack.spec.gateway.max_session_seconds)
-            if leaving.must_stay(since, now, streams, longest):
+            after = self.unlisted_after
+            if leaving.must_stay(since, now, streams, unlisted_after=after, longest_session=longest):
                 staying += await self._model_of(owner.key, pool)
         return tuple(staying)
 
@@ -183,13 +189,14 @@ class Reconciler:
     def _again(self, stack: StreamingStack, inputs: Inputs, applied: Applied, status: StackStatus) -> float | None:
         """When to look again though nothing is heard of."""
         waits = [waiting.delay for waiting in applied.waiting]
-        if applied.failures or inputs.missing or inputs.license.state != "Genuine":
+        if applied.failures:
+            waits.append(REFUSED_SECONDS)
+        if inputs.missing or inputs.license.state != "Genuine":
             waits.append(FAILING_INPUT_SECONDS)
         if inputs.leaving or applied.held or self.stacks.is_ending(_key(stack)):
             waits.append(leaving.LOOK_AGAIN_SECONDS)
-        progressing = status.condition(ConditionType.PROGRESSING)
-        if progressing is not None and progressing.status == "True":
-            waits.append(UNDER_WAY_SECONDS)
+        if any(condition.reason is Reason.LOADING_MODEL for condition in status.conditions):
+            waits.append(LOADING_SECONDS)
         if inputs.license.expires is not None:
             left = (inputs.license.expires - self.clock()).total_seconds()
             waits += [left + 1] if left > 0 else []

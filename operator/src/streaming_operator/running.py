@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from service_kit.logs import get_logger
@@ -92,6 +92,7 @@ def build(settings: OperatorSettings, api: ApiServer, metrics: OperatorMetrics) 
         stacks=stacks,
         metrics=metrics,
         clock=lambda: datetime.now(UTC),
+        unlisted_after=timedelta(seconds=settings.unlisted_seconds),
     )
     sightings = Sightings(cache, stacks, queue.add)
     return Operator(settings, metrics, cache, stacks, queue, api, discovery, readings, reconciler, sightings)

@@ -37,6 +37,13 @@ class OperatorSettings(ServiceSettings):
     readings_seconds: float = Field(
         default=30, ge=1, le=3600, validation_alias="READINGS_SECONDS", description="How often pods' metrics are read."
     )
+    unlisted_seconds: float = Field(
+        default=90,
+        ge=0,
+        le=3600,
+        validation_alias="UNLISTED_SECONDS",
+        description="How long kubelets may take to carry a new list of models to the gateways.",
+    )
     cluster_dns: str | None = Field(
         default=None, validation_alias="CLUSTER_DNS", description="Name of the cluster's DNS Service."
     )
