@@ -132,7 +132,7 @@ def _recogniser(stack: StreamingStack, inputs: Inputs, model: Model) -> Containe
         env=environment(settings, variables(model.pods)),
         ports=ports(grpc=names.GRPC_PORT, metrics=names.METRICS_PORT),
         resources=recogniser_share(model.wanted_resources),
-        startupProbe=startup_probe("/metrics", names.METRICS, seconds=60),
+        startupProbe=startup_probe("/metrics", names.METRICS),
         # Full is ready; draining, or without its Triton, is not.
         readinessProbe=grpc_probe(names.GRPC_PORT),
         # Without its Triton it lives and waits: ending it would mend nothing.

@@ -27,6 +27,8 @@ from stack_model.api import Resources
 
 # kube-proxy, ingress controllers and nginx's DNS must have dropped a pod before it stops listening.
 PRE_STOP_SECONDS = 10
+# What cannot start ends by itself; this is for nodes that are short of CPU just when everything starts.
+_STARTUP_SECONDS = 180
 TMP = Volume(name="tmp", emptyDir=EmptyDirVolumeSource())
 TMP_MOUNT = VolumeMount(name="tmp", mountPath="/tmp")  # noqa: S108 - a volume of the pod's own
 
@@ -78,7 +80,7 @@ def grpc_probe(port: int, *, period: int = 5, failures: int = 2, timeout: int = 
     return Probe(grpc=GRPCAction(port=port), periodSeconds=period, failureThreshold=failures, timeoutSeconds=timeout)
 
 
-def startup_probe(path: str, port: int | str, seconds: int, *, period: int = 2) -> Probe:
+def startup_probe(path: str, port: int | str, seconds: int = _STARTUP_SECONDS, *, period: int = 2) -> Probe:
     """Nothing restarts within `seconds` of the start."""
     return http_probe(path, port, period=period, failures=-(-seconds // period))
 

@@ -102,7 +102,7 @@ def _container(stack: StreamingStack, inputs: Inputs) -> Container:
         env=environment(_settings(stack, inputs), variables(spec.pods)),
         ports=ports(http=names.GATEWAY_PORT, metrics=names.METRICS_PORT),
         resources=requirements(spec.resources),
-        startupProbe=startup_probe("/healthz", names.HTTP, seconds=60),
+        startupProbe=startup_probe("/healthz", names.HTTP),
         readinessProbe=http_probe("/readyz", names.HTTP, period=5, failures=2),
         # While it drains the gateway still answers here: its sessions must not be killed.
         livenessProbe=http_probe("/healthz", names.HTTP, period=10, failures=6),

@@ -132,7 +132,7 @@ def _container(stack: StreamingStack, inputs: Inputs) -> Container:
         env=environment({**_settings(stack), **way_out(stack, inputs)}, variables(spec.pods)),
         ports=ports(http=names.LICENSE_PROXY_PORT),
         resources=requirements(spec.resources),
-        startupProbe=startup_probe("/health", names.HTTP, seconds=60),
+        startupProbe=startup_probe("/health", names.HTTP),
         readinessProbe=http_probe("/health", names.HTTP, period=5, failures=2),
         livenessProbe=http_probe("/health", names.HTTP, failures=6),
         lifecycle=sleep_before_stop(),

@@ -83,7 +83,7 @@ def _container(stack: StreamingStack, inputs: Inputs) -> Container:
         env=environment(settings, variables(spec.pods)),
         ports=ports(grpc=names.GRPC_PORT, health=names.BALANCER_HEALTH_PORT),
         resources=requirements(spec.resources),
-        startupProbe=startup_probe("/nginx_health", "health", seconds=60),
+        startupProbe=startup_probe("/nginx_health", "health"),
         readinessProbe=http_probe("/nginx_health", "health", period=5, failures=2),
         livenessProbe=http_probe("/nginx_health", "health", failures=6),
         lifecycle=sleep_before_stop(),

@@ -107,7 +107,7 @@ def _container(stack: StreamingStack, inputs: Inputs) -> Container:
         envFrom=[EnvFromSource(secretRef=SecretEnvSource(name=credentials))] if credentials else None,
         ports=ports(http=names.MODEL_STORE_PORT, metrics=names.METRICS_PORT),
         resources=requirements(spec.resources),
-        startupProbe=startup_probe("/health", names.HTTP, seconds=60),
+        startupProbe=startup_probe("/health", names.HTTP),
         readinessProbe=http_probe("/readyz", names.HTTP, period=5, failures=2),
         livenessProbe=http_probe("/health", names.HTTP, failures=6),
         volumeMounts=[
