@@ -84,7 +84,8 @@ def spoken(host: str, key: str, pcm: bytes, *, speed: float, began: threading.Ev
     sdk.connect(StreamingParameters(sample_rate=RATE, speech_model=ENGLISH))
     sdk.stream(paced(pcm, speed))
     sdk.disconnect(terminate=True)
-    listener.terminated.wait(60)
+    if not listener.errors:
+        listener.terminated.wait(60)
     return listener
 
 

@@ -1,15 +1,19 @@
 """A whole stack from plain manifests: licence proxy, recognisers with Triton, nginx, gateway, behind the ingress."""
 
+import functools
 import hashlib
 import secrets
+import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+from e2e_cluster.door import Door
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from license_token.development import development_license
-from live_namespace import LiveNamespace
+from live_namespace import LiveNamespace, until
 
 MANIFESTS = Path(__file__).parent / "manifests"
 RECOGNISERS = "asr-en"
@@ -64,7 +68,24 @@ def raise_stack(namespace: LiveNamespace, images: Mapping[str, str], scratch: Pa
     namespace.await_ready(RECOGNISERS, 2, STARTUP_SECONDS)
     for part in PARTS:
         namespace.await_ready(part, 1, STARTUP_SECONDS)
+    for host in hosts.values():
+        until(f"the ingress serves {host}", functools.partial(is_served, door, host), STARTUP_SECONDS)
     return PlainStack(namespace, key, hosts, staying)
+
+
+def is_served(door: Door, host: str) -> bool:
+    """Whether the gateway answers behind the ingress's HTTPS port: with a refusal, as nobody speaks WebSocket here."""
+    trusted = ssl.create_default_context(cafile=str(door.ca_file))
+    try:
+        with (
+            socket.create_connection((door.ingress_address, door.https_port), 5) as plain,
+            trusted.wrap_socket(plain, server_hostname=host) as secure,
+        ):
+            secure.sendall(f"GET /v3/ws HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            answered = secure.recv(64)
+    except OSError:
+        return False
+    return answered.startswith(b"HTTP/1.1 4") and not answered.startswith(b"HTTP/1.1 404")
 
 
 def staying_node(namespace: LiveNamespace) -> str:

@@ -20,7 +20,11 @@ VOLUMES = {"node1": Path("/state/node1"), "node2": Path("/state/node2")}
 
 def workload(kind: str, container: str) -> dict[str, Any]:
     probe = {"httpGet": {"path": "/ready", "port": 8002}, "initialDelaySeconds": 3}
-    pod = {"containers": [{"name": container, "image": "theirs", "readinessProbe": probe}]}
+    pod = {
+        "containers": [
+            {"name": container, "image": "theirs", "args": ["serve"], "readinessProbe": probe, "livenessProbe": probe}
+        ]
+    }
     return {"kind": kind, "spec": {"replicas": 2, "template": {"spec": pod}}}
 
 
@@ -28,6 +32,14 @@ def test_contour_and_envoy_run_on_the_node_with_the_ingress_address() -> None:
     for document in (workload("Deployment", "contour"), workload("DaemonSet", "envoy")):
         pod = ingress.adapted(document, PLAN)["spec"]["template"]["spec"]
         assert pod["nodeSelector"] == {"ingress-ready": "true"}
+
+
+def test_a_busy_machine_kills_neither_and_one_contour_elects_nobody() -> None:
+    for document in (workload("Deployment", "contour"), workload("DaemonSet", "envoy")):
+        (container,) = ingress.adapted(document, PLAN)["spec"]["template"]["spec"]["containers"]
+        assert "livenessProbe" not in container
+        assert container["readinessProbe"]["timeoutSeconds"] == 10
+        assert ("--disable-leader-election" in container["args"]) is (container["name"] == "contour")
 
 
 def test_envoy_is_the_given_image_and_contour_stays_theirs() -> None:

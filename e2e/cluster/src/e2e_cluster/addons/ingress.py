@@ -76,8 +76,12 @@ def adapted(document: Mapping[str, Any], plan: IngressPlan) -> dict[str, Any]:
     for container in pod["containers"]:
         if container["name"] == "envoy" and plan.envoy_image:
             container["image"] = plan.envoy_image
+        if container["name"] == "contour":
+            container["args"] = [*container["args"], "--disable-leader-election"]
+        # On a busy machine they kill, or cut off, what is merely slow.
+        container.pop("livenessProbe", None)
         if "readinessProbe" in container:
-            container["readinessProbe"] |= {"initialDelaySeconds": 0, "periodSeconds": 1}
+            container["readinessProbe"] |= {"initialDelaySeconds": 0, "periodSeconds": 1, "timeoutSeconds": 10}
     return ours
 
 
