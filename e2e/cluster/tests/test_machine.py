@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from e2e_cluster import binaries, installation, preflight, sysctls
 from e2e_cluster.errors import ClusterError
-from e2e_cluster.loading import fingerprint
+from e2e_cluster.loading import images_of, missing
 
 
 @pytest.mark.parametrize(
@@ -68,20 +68,23 @@ def test_a_policy_engine_that_lacks_a_part_is_refused(tmp_path: Path, part: str)
     assert preflight.calico_folder({}) is None
 
 
-def _archive(path: Path, index: object) -> Path:
+def _archive(path: Path, table: str, content: object) -> Path:
     with tarfile.open(path, "w") as tar:
-        content = json.dumps(index).encode()
-        entry = tarfile.TarInfo("./index.json")
-        entry.size = len(content)
-        tar.addfile(entry, io.BytesIO(content))
+        text = json.dumps(content).encode()
+        entry = tarfile.TarInfo(f"./{table}")
+        entry.size = len(text)
+        tar.addfile(entry, io.BytesIO(text))
     return path
 
 
-def test_archives_are_known_by_what_they_hold(tmp_path: Path) -> None:
-    one = fingerprint(_archive(tmp_path / "1.tar", {"a": 1}))
-    same = fingerprint(_archive(tmp_path / "2.tar", {"a": 1}))
-    other = fingerprint(_archive(tmp_path / "3.tar", {}))
-    assert one == same != other
+def test_an_oci_archive_tells_its_images_by_name_and_digest(tmp_path: Path) -> None:
+    name = {"org.opencontainers.image.ref.name": "registry.example/a:1"}
+    index = {"manifests": [{"digest": "sha256:1", "annotations": name}, {"digest": "sha256:2"}]}
+    assert images_of(_archive(tmp_path / "a.tar", "index.json", index)) == {"registry.example/a:1": "sha256:1"}
+
+
+def test_a_docker_archive_does_not_tell_digests(tmp_path: Path) -> None:
+    assert images_of(_archive(tmp_path / "a.tar", "manifest.json", [{"RepoTags": ["a:1"]}])) == {}
 
 
 def test_what_is_no_image_archive_is_refused(tmp_path: Path) -> None:
@@ -91,7 +94,27 @@ def test_what_is_no_image_archive_is_refused(tmp_path: Path) -> None:
     tarfile.open(empty, "w").close()
     for file in (text, empty, tmp_path / "missing"):
         with pytest.raises(ClusterError, match="no image archive"):
-            fingerprint(file)
+            images_of(file)
+
+
+_LISTING = """\
+REF                  TYPE                                       DIGEST   SIZE    PLATFORMS   LABELS
+registry.example/a:1 application/vnd.oci.image.manifest.v1+json sha256:1 1.0 MiB linux/amd64 x=y
+"""
+
+
+@pytest.mark.parametrize(
+    ("images", "lacks"),
+    [
+        ({"registry.example/a:1": "sha256:1"}, False),
+        ({"registry.example/a:1": "sha256:2"}, True),
+        ({"registry.example/b:1": "sha256:1"}, True),
+        ({"registry.example/a:1": "sha256:1", "registry.example/b:1": "sha256:1"}, True),
+        ({}, True),
+    ],
+)
+def test_an_archive_is_loaded_unless_each_name_means_its_image_already(images: dict[str, str], lacks: bool) -> None:
+    assert missing(images, _LISTING) == lacks
 
 
 def test_kernel_settings_are_kept_once_and_put_back(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from e2e_cluster.plan import KUBERNETES, cache_folder
 GO_MODULES = Path(__file__).parents[2] / "go"
 # From this one on Go fetches the toolchain that a module asks for.
 _GO_NEEDED = (1, 21)
-_SOURCES = ("go.mod", "go.sum", "*.go")
+_SOURCES = ("go.mod", "go.sum", "**/*.go")
 Say = Callable[[str], None]
 
 
@@ -56,7 +56,8 @@ KUBERNETES_PROGRAMS = (
     _kubernetes("kubelet"),
     _kubernetes("kube-proxy"),
 )
-COREDNS = GoProgram("coredns", GO_MODULES / "coredns")
+# In one module with the addons: they share a Kubernetes client, which is compiled once.
+COREDNS = GoProgram("coredns", GO_MODULES / "addons", "./coredns")
 PAUSE = GoProgram("pause", GO_MODULES / "pause")
 
 

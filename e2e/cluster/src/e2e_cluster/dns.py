@@ -7,7 +7,7 @@ from dnslib import QTYPE, RCODE, DNSRecord
 
 from e2e_cluster.plan import ClusterPlan
 
-IMAGE = "registry.k8s.io/coredns/coredns:v1.15.0"
+IMAGE = "registry.k8s.io/coredns/coredns:v1.13.2"
 _MANIFEST = Path(__file__).parents[2] / "manifests" / "dns.yaml"
 
 
