@@ -56,6 +56,12 @@ async def test_a_second_terminate_ends_a_drain(own, kit):
         assert await asyncio.to_thread(balancer.process.wait, 15) == 0
 
 
+async def test_the_path_in_NGINX_is_for_us_and_nginx_does_not_take_it_for_sockets_to_inherit(own):
+    balancer = own()
+    assert balancer.health() == 200
+    assert balancer.events("nginx") == []
+
+
 async def test_nginxs_death_ends_the_balancer(own):
     balancer = own()
     (master,) = balancer.nginx_processes()

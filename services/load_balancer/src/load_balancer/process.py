@@ -80,6 +80,7 @@ class Nginx:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=writing,
+                env=_environment(),
                 process_group=0,
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
@@ -162,6 +163,11 @@ async def _relay(log: asyncio.StreamReader) -> None:
             _log.warning("nginx", line=line)
 
 
+def _environment() -> dict[str, str]:
+    """Ours but for NGINX, which names the program to us: nginx would take it for the sockets of a nginx before it."""
+    return {name: value for name, value in os.environ.items() if name != "NGINX"}
+
+
 def _die_with_parent() -> None:
     """Runs in the child: nginx must not outlive a balancer that was killed, it would hold the port."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -175,7 +181,7 @@ def _reason(output: str) -> str:
 
 async def _run(program: str, *arguments: str) -> tuple[int, str]:
     child = await asyncio.create_subprocess_exec(
-        program, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        program, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, env=_environment()
     )
     output, _ = await child.communicate()
     return child.returncode or 0, output.decode(errors="replace")
