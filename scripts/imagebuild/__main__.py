@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _build(images: Sequence[Image], options: argparse.Namespace, place: Place) -> int:
     version = tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
-    release = Release(options.registry, options.tag or version, version, options.source)
+    release = Release(options.registry, options.tag or version, version, options.source, options.push)
     failed = False
     try:
         builder = find_builder(os.environ)
@@ -70,7 +70,7 @@ def _build(images: Sequence[Image], options: argparse.Namespace, place: Place) -
 def _line(image: Image, done: Done) -> str:
     size = f"{done.record.size / MEGABYTE:.1f} MB"
     export = f"archive {done.export_seconds:.0f} s" if done.is_new else "archive unchanged"
-    took = f"built in {done.build_seconds:.0f} s, {export}"
+    took = f"built in {done.build_seconds:.0f} s, {export}" if done.is_built else "unchanged"
     return f"images: {image.name:<14} {size:>9}  {done.record.digest}  {took}"
 
 

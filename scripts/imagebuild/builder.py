@@ -36,6 +36,9 @@ class Builder(Protocol):
     def image_id(self, reference: str) -> str:
         """The digest of its configuration, `sha256:...`; raises BuildError."""
 
+    def find_id(self, reference: str) -> str:
+        """The same; empty where the image is not there."""
+
     def save(self, reference: str, folder: Path) -> None:
         """Write it into an empty folder, as `saved.read_saved` reads it; raises BuildError."""
 
@@ -76,6 +79,10 @@ class Buildah:
         found = _run("buildah", "inspect", "--type", "image", "--format", "{{.FromImageID}}", reference).strip()
         return f"sha256:{found.removeprefix('sha256:')}"
 
+    def find_id(self, reference: str) -> str:
+        """See Builder."""
+        return _found(self, reference)
+
     def save(self, reference: str, folder: Path) -> None:
         """See Builder. To an OCI layout buildah would compress every layer again, each time."""
         _run("buildah", "push", "--quiet", "--format", "oci", "--disable-compression", reference, f"dir:{folder}")
@@ -98,6 +105,10 @@ class Docker:
     def image_id(self, reference: str) -> str:
         """See Builder."""
         return _run("docker", "image", "inspect", "--format", "{{.Id}}", reference).strip()
+
+    def find_id(self, reference: str) -> str:
+        """See Builder."""
+        return _found(self, reference)
 
     def save(self, reference: str, folder: Path) -> None:
         """See Builder."""
@@ -122,6 +133,13 @@ def find_builder(environment: Mapping[str, str]) -> Builder:
         _run("docker", "version", "--format", "{{.Server.Version}}")
         return Docker(flags)
     raise BuildError(f"{wanted} is not there; install buildah (apt-get install buildah) or docker, or set BUILDER")
+
+
+def _found(builder: Builder, reference: str) -> str:
+    try:
+        return builder.image_id(reference)
+    except BuildError:
+        return ""
 
 
 def _run(*command: str) -> str:

@@ -4,7 +4,7 @@ import json
 import subprocess
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from imagebuild.bill import is_evidence, write_bill
@@ -13,6 +13,7 @@ from imagebuild.catalogue import IMAGES, Image, reference
 from imagebuild.checks import faults
 from imagebuild.containerfile import parse_containerfile
 from imagebuild.contents import read_contents
+from imagebuild.fingerprint import fingerprint
 from imagebuild.saved import Saved, prune, read_saved, write_archive
 
 
@@ -43,7 +44,7 @@ class Place:
 @dataclass(frozen=True)
 class Record:
     """What lies beside an archive, as JSON. `digest` is the manifest's, `size` the compressed layers' in bytes,
-    `layers` the digests of their tars."""
+    `layers` the digests of their tars, `made_of` the fingerprint."""
 
     reference: str
     image_id: str
@@ -53,14 +54,16 @@ class Record:
     bill: str
     layers: tuple[str, ...]
     faults: tuple[str, ...]
+    made_of: str = ""
 
 
 @dataclass(frozen=True)
 class Done:
-    """An image that was built: its record, whether the archive was written anew, and seconds."""
+    """An image that is there: its record, whether it was built and its archive written just now, and seconds."""
 
     record: Record
     is_new: bool
+    is_built: bool
     build_seconds: float
     export_seconds: float
 
@@ -73,35 +76,51 @@ class Release:
     tag: str
     version: str
     source: str
+    is_pushed: bool
 
 
 def make(image: Image, release: Release, builder: Builder, place: Place) -> Done:
-    """Build, and write the archive where it is not that of this very image; raises BuildError."""
+    """Build where anything that it is built from changed, archive where the image did; raises BuildError."""
     begin = time.monotonic()
     order = Order(
         image,
         reference(release.registry, image, release.tag),
         {"version": release.version, "revision": revision(image), "source": release.source},
     )
+    made_of = _made_of(order, builder)
+    known = read_record(place, image)
+    if known and known.made_of == made_of and not release.is_pushed:
+        return Done(known, False, False, time.monotonic() - begin, 0.0)
     builder.build(order)
     built = time.monotonic()
-    known = read_record(place, image)
-    if known and known.image_id == builder.image_id(order.reference) and known.reference == order.reference:
-        return Done(known, False, built - begin, 0.0)
-    record = export(order, builder, place)
-    return Done(record, True, built - begin, time.monotonic() - built)
+    image_id = builder.image_id(order.reference)
+    if known and known.image_id == image_id and known.reference == order.reference:
+        known = replace(known, made_of=made_of)
+        _write_record(place, image, known)
+        return Done(known, False, True, built - begin, 0.0)
+    record = export(order, made_of, builder, place)
+    return Done(record, True, True, built - begin, time.monotonic() - built)
 
 
-def export(order: Order, builder: Builder, place: Place) -> Record:
+def _made_of(order: Order, builder: Builder) -> str:
+    image = order.image
+    read = parse_containerfile(Path(image.containerfile).read_text())
+    bases = [f"{base} {builder.find_id(base)}" for base in read.bases(image.target)]
+    facts = [repr(builder), order.reference, repr(sorted(order.labels.items())), *bases]
+    return fingerprint(Path(), [image.containerfile, ".dockerignore", *read.sources(image.target)], facts)
+
+
+def export(order: Order, made_of: str, builder: Builder, place: Place) -> Record:
     """Archive, bill of materials and record of an image that the builder has; raises BuildError."""
     place.record(order.image).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(dir=place.root) as folder:
         builder.save(order.reference, Path(folder) / "image")
         try:
-            record = _describe(order, builder.image_id(order.reference), read_saved(Path(folder) / "image"), place)
+            saved = read_saved(Path(folder) / "image")
+            record = replace(_describe(order, builder.image_id(order.reference), saved, place), made_of=made_of)
         except ValueError as wrong:
             raise BuildError(f"{order.reference} was saved wrongly: {wrong}") from None
-    place.record(order.image).write_text(json.dumps(asdict(record), indent=1))
+    _write_record(place, order.image, record)
     records = [known for image in IMAGES if (known := read_record(place, image))]
     prune(place.layers, (digest for known in records for digest in known.layers))
     return record
@@ -123,6 +142,10 @@ def _describe(order: Order, image_id: str, saved: Saved, place: Place) -> Record
         layers=tuple(layer.digest for layer in saved.layers),
         faults=tuple(faults(image, saved.config, contents, archived.size)),
     )
+
+
+def _write_record(place: Place, image: Image, record: Record) -> None:
+    place.record(image).write_text(json.dumps(asdict(record), indent=1))
 
 
 def read_record(place: Place, image: Image) -> Record | None:

@@ -112,6 +112,11 @@ def test_all_images_share_their_first_layers() -> None:
     assert len(shared) == 1
 
 
+def test_the_test_models_lie_on_the_same_base_as_the_images() -> None:
+    models = parse_containerfile((REPOSITORY / "e2e/images/models/Containerfile").read_text())
+    assert set(models.bases(None)) <= set(read(IMAGES[0]).bases(None))
+
+
 def test_the_hearing_models_are_those_that_the_recogniser_expects() -> None:
     text = (REPOSITORY / "services/asr/Containerfile").read_text()
     for file in HEARING_FILES:
