@@ -71,8 +71,8 @@ class Buildah:
     flags: Sequence[str] = ()
 
     def build(self, order: Order) -> None:
-        """Layers are kept, so that only what changed is built again."""
-        _run("buildah", "build", "--layers", "--format", "oci", *self.flags, *build_arguments(order))
+        """Layers are kept, so that only what changed is built again; no container is."""
+        _run("buildah", "build", "--layers", "--force-rm", "--format", "oci", *self.flags, *build_arguments(order))
 
     def image_id(self, reference: str) -> str:
         """See Builder."""
