@@ -17,8 +17,8 @@ def test_sessions_through_the_https_listener_and_through_the_ingress_hear_the_sa
 ) -> None:
     pcm, said = recording(recordings)
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        sessions = {kind: pool.submit(spoken, host, stack.key, pcm, speed=1.5) for kind, host in stack.hosts.items()}
-        heard = {kind: session.result(timeout=120) for kind, session in sessions.items()}
+        sessions = {kind: pool.submit(spoken, host, stack.key, pcm, speed=1.0) for kind, host in stack.hosts.items()}
+        heard = {kind: session.result(timeout=180) for kind, session in sessions.items()}
     assert {kind: listener.errors for kind, listener in heard.items()} == {"route": [], "ingress": []}
     assert all(listener.terminated.is_set() for listener in heard.values())
     assert max(wrong(listener, said) for listener in heard.values()) <= MOST_WRONG
