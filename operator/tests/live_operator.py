@@ -26,6 +26,8 @@ CHILD_KINDS = (
     "configmaps,secrets,services,persistentvolumeclaims,deployments.apps,statefulsets.apps,networkpolicies.networking.k8s.io,"
     "poddisruptionbudgets.policy,horizontalpodautoscalers.autoscaling,ingresses.networking.k8s.io"
 )
+# What controllers write to though nothing changes.
+_MOVED = ("Horizontal", "StatefulSet", "PersistentVolumeClaim")
 KEY = SigningKey.generate()
 
 
@@ -57,7 +59,7 @@ class Namespace:
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """One object; None where there is none."""
-        found = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
+        found = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found", "--show-managed-fields")
         return json.loads(found) if found else None
 
     def children(self) -> dict[str, dict[str, Any]]:
@@ -68,7 +70,7 @@ class Namespace:
     def versions(self) -> dict[str, str]:
         """resourceVersion of every child and every stack, but for what controllers move by themselves."""
         still = {name: item["metadata"]["resourceVersion"] for name, item in self.children().items()}
-        return {name: version for name, version in still.items() if not name.startswith(("Horizontal", "StatefulSet"))}
+        return {name: version for name, version in still.items() if not name.startswith(_MOVED)}
 
     def patch(self, kind: str, name: str, change: Mapping[str, Any], *more: str) -> None:
         """A merge patch by somebody's hand."""

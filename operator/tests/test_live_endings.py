@@ -1,0 +1,137 @@
+"""Ends of all kinds against a real API server: of stacks, of their gateways, of the operator itself."""
+
+import base64
+import hashlib
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from live_operator import Namespace, operator, until
+from streaming_operator import names
+
+pytest_plugins = ["e2e_cluster.testing", "live_fixtures"]
+pytestmark = pytest.mark.cluster
+
+
+def _gateway_pod(space: Namespace, name: str) -> None:
+    """One that a kubelet nobody has would run: its end takes its whole grace."""
+    container = {"name": "main", "image": "registry.example/main:1"}
+    labels = names.labels("demo", names.GATEWAY)
+    spec = {
+        "nodeName": "nowhere",
+        "terminationGracePeriodSeconds": 10_920,
+        "containers": [container],
+        "tolerations": [{"operator": "Exists"}],
+    }
+    space.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec})
+
+
+def _grace(space: Namespace, name: str) -> int | None:
+    found = space.get("pod", name)
+    grace: int | None = found["metadata"].get("deletionGracePeriodSeconds") if found else None
+    return grace
+
+
+@pytest.mark.parametrize("cascade", ["background", "foreground"])
+def test_a_deletion_is_held_up_by_nobody_and_children_go(space: Namespace, cascade: str) -> None:
+    space.stack()
+    space.until_made()
+    started = time.monotonic()
+    space.kubectl("delete", "streamingstack", "demo", f"--cascade={cascade}", "--timeout=30s")
+    assert time.monotonic() - started < 30
+    until("all children are gone", lambda: not space.children())
+
+
+def test_gateways_of_a_deleted_stack_end_in_thirty_seconds_instead_of_hours(space: Namespace) -> None:
+    space.stack()
+    space.until_made()
+    _gateway_pod(space, "busy")
+    _gateway_pod(space, "staying")
+    space.kubectl("delete", "streamingstack", "demo")
+    space.kubectl("delete", "pod", "busy", "--wait=false")
+    until("its grace is short", lambda: _grace(space, "busy") == 30)
+    assert _grace(space, "staying") is None, "a pod that nobody has ended is not ours to end"
+
+
+def test_a_stack_made_again_under_its_name_works_while_old_gateways_end(space: Namespace) -> None:
+    space.stack()
+    space.until_made()
+    _gateway_pod(space, "old")
+    before = space.children()["Deployment/demo-gateway"]["metadata"]["uid"]
+    time.sleep(1.1)  # creation times have whole seconds
+    space.kubectl("delete", "streamingstack", "demo")
+    space.stack()
+    space.kubectl("delete", "pod", "old", "--wait=false")
+    until("the old one ends soon", lambda: _grace(space, "old") == 30)
+    until("there is a new gateway", lambda: _is_new(space, before))
+    _gateway_pod(space, "new")
+    space.kubectl("delete", "pod", "new", "--wait=false")
+    time.sleep(3)
+    assert _grace(space, "new") == 10_920, "the new stack's gateways drain in peace"
+
+
+def _is_new(space: Namespace, before: str) -> bool:
+    found = space.children().get("Deployment/demo-gateway")
+    return found is not None and found["metadata"]["uid"] != before
+
+
+def _shape(space: Namespace) -> dict[str, Any]:
+    """What was made, without what every object has of its own."""
+    shape = {}
+    for name, child in space.children().items():
+        spec = dict(child.get("spec", {}))
+        for own in ("clusterIP", "clusterIPs"):
+            spec.pop(own, None)
+        data = None if name.startswith("Secret/") else child.get("data")
+        shape[name] = str((child["metadata"]["labels"], spec, data)).replace(space.name, "NAMESPACE")
+    return shape
+
+
+def _is_whole(space: Namespace) -> bool:
+    children = space.children()
+    first, hashes = children.get("Secret/demo-first-key"), children.get("Secret/demo-api-keys")
+    if not first or not hashes or not space.condition("demo", "Ready"):
+        return False
+    key = base64.b64decode(first["data"]["api-key"])
+    return hashlib.sha256(key).hexdigest() in base64.b64decode(hashes["data"]["keys"]).decode()
+
+
+def test_an_operator_killed_at_any_point_leaves_nothing_half_done(
+    elsewhere: Namespace, space: Namespace, tmp_path: Path
+) -> None:
+    sizes: dict[str, Any] = {"gateway": {"autoscaling": {"minReplicas": 4}}}
+    space.stack(**sizes)
+    space.until_made()
+    until("the model is whole", lambda: _is_whole(space))
+    elsewhere.stack(**sizes)
+    for attempt in range(6):
+        with operator(elsewhere.api.kubeconfig, tmp_path / f"log{attempt}", elsewhere.name) as doomed:
+            time.sleep(random.Random(attempt).uniform(0, 0.8))
+            doomed.kill()
+    with operator(elsewhere.api.kubeconfig, tmp_path / "log", elsewhere.name) as survivor:
+        until("it is whole", lambda: _is_whole(elsewhere))
+        survivor.until_quiet()
+        assert _shape(elsewhere) == _shape(space)
+        assert elsewhere.children()["Deployment/demo-gateway"]["spec"]["replicas"] == 4
+
+
+def test_a_restart_changes_nothing(elsewhere: Namespace, tmp_path: Path) -> None:
+    elsewhere.license()
+    elsewhere.stack()
+    with operator(elsewhere.api.kubeconfig, tmp_path / "log1", elsewhere.name) as first:
+        elsewhere.until_condition("demo", "ScalingSignal", "NoSignal")
+        first.until_quiet()
+        before = elsewhere.versions()
+    with operator(elsewhere.api.kubeconfig, tmp_path / "log2", elsewhere.name) as second:
+        until("it is reconciled", lambda: second.reconciles() > 0)
+        second.until_quiet()
+        assert elsewhere.versions() == before
+
+
+def test_sigterm_ends_the_operator_in_order(elsewhere: Namespace, tmp_path: Path) -> None:
+    with operator(elsewhere.api.kubeconfig, tmp_path / "log", elsewhere.name) as running:
+        pass
+    assert running.process.returncode == 0
+    assert "Traceback" not in running.log.read_text()
