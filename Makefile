@@ -15,8 +15,8 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 
 BIN := .venv/bin
-SOURCES := $(wildcard $(addsuffix /*/src,packages services)) cli/src bench/src e2e/cluster/src scripts/imagebuild scripts/dashboards.py
-TYPED_TESTS := $(wildcard packages/*/tests) services/license_proxy/tests services/model_store/tests cli/tests e2e/local e2e/cluster/tests scripts/tests charts/tests
+SOURCES := $(wildcard $(addsuffix /*/src,packages services)) cli/src bench/src operator/src operator/bench e2e/cluster/src scripts/imagebuild scripts/dashboards.py
+TYPED_TESTS := $(wildcard packages/*/tests) services/license_proxy/tests services/model_store/tests cli/tests operator/tests e2e/local e2e/cluster/tests scripts/tests charts/tests
 PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
 export PATH STREAMINGSTACK_AUDIO WORKERS
 

@@ -11,6 +11,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,12 +29,12 @@ from e2e_cluster.api_server import start_api
 from license_token import SigningKey, development_claims, issue
 from stack_model.crd import definition
 from streaming_operator import names
-from streaming_operator.api_server import ApiRefusal, ApiServer, connect
+from streaming_operator.api_errors import ApiRefusal
+from streaming_operator.api_server import ApiServer, connect
 from streaming_operator.kinds import CONFIG_MAP, CUSTOM_RESOURCE_DEFINITION, POD, SECRET, STACK, Kind
 
 NAMESPACES = 10
 SIDE_BY_SIDE = 16
-PORT = 18098
 IDLE_SECONDS = 120
 NAMESPACE = Kind("", "v1", "Namespace", "namespaces")
 SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts")
@@ -84,38 +85,62 @@ class Metrics:
         return float("inf")
 
 
-def read_metrics() -> Metrics:
-    """From the running operator."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/metrics", timeout=30) as response:
-        return Metrics(response.read().decode())
+@dataclass
+class Subject:
+    """The operator that is measured."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+    def is_ready(self) -> bool:
+        """Whether it has listed everything. Raises SystemExit where it ended."""
+        if self.process.poll() is not None:
+            raise SystemExit("the operator ended; its messages are above")
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=30):
+                return True
+        except OSError:
+            return False
+
+    def metrics(self) -> Metrics:
+        """Its own."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as response:
+            return Metrics(response.read().decode())
+
+    def memory(self) -> tuple[float, float]:
+        """Resident now and at its highest, in MiB."""
+        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        found = [re.search(rf"{name}:\s+(\d+) kB", text) for name in ("VmRSS", "VmHWM")]
+        now, highest = (int(match.group(1)) / 1024 if match else 0.0 for match in found)
+        return now, highest
+
+
+def free_port() -> int:
+    """One of loopback's."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @contextmanager
-def operator(kubeconfig: Path, log: Path, *, idle: bool = False) -> Iterator[int]:
-    """The operator as a process, with a short resync where it is to be idle; gives its pid."""
+def operator(kubeconfig: Path, *, idle: bool = False) -> Iterator[Subject]:
+    """The operator as a process, with a short resync where it is to be idle."""
+    port = free_port()
     images = ("GATEWAY", "LICENSE_PROXY", "LOAD_BALANCER", "ASR", "ASR_GPU", "MODEL_STORE")
     environment = {
         **os.environ,
         "KUBECONFIG": str(kubeconfig),
-        "PROBE_PORT": str(PORT),
+        "PROBE_PORT": str(port),
         "RESYNC_SECONDS": str(IDLE_SECONDS // 2) if idle else "300",
         **{f"IMAGE_{part}": f"streamingstack/{part.lower()}:bench" for part in images},
     }
-    with log.open("ab") as output:
-        process = subprocess.Popen([sys.executable, "-m", "streaming_operator", "run"], env=environment, stderr=output)
-        try:
-            yield process.pid
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
-
-
-def memory(pid: int) -> tuple[float, float]:
-    """Resident now and at its highest, in MiB."""
-    text = Path(f"/proc/{pid}/status").read_text()
-    found = [re.search(rf"{name}:\s+(\d+) kB", text) for name in ("VmRSS", "VmHWM")]
-    now, highest = (int(match.group(1)) / 1024 if match else 0.0 for match in found)
-    return now, highest
+    process = subprocess.Popen([sys.executable, "-m", "streaming_operator", "run"], env=environment)
+    try:
+        yield Subject(process, port)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
 
 
 async def put(api: ApiServer, kind: Kind, namespace: str | None, body: dict[str, Any]) -> None:
@@ -179,31 +204,22 @@ async def gathered(work: list[Any]) -> None:
     await asyncio.gather(*(one(item) for item in work))
 
 
-def is_ready() -> bool:
-    """Whether the operator has listed everything."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/readyz", timeout=30):
-            return True
-    except OSError:
-        return False
-
-
-async def until_up() -> None:
+async def until_up(subject: Subject) -> None:
     """Wait until everything is listed."""
     for _ in range(300):
-        if is_ready():
+        if subject.is_ready():
             return
         await asyncio.sleep(1)
     raise SystemExit("the operator is not ready after five minutes")
 
 
-async def until_quiet(stacks: int) -> float:
+async def until_quiet(subject: Subject, stacks: int) -> float:
     """Wait until the queue stays empty; returns the seconds."""
     started = time.monotonic()
     quiet = 0
     while quiet < 3:
         await asyncio.sleep(2)
-        found = read_metrics()
+        found = subject.metrics()
         depth = found.sum("streaming_operator_queue_depth")
         quiet = quiet + 1 if depth == 0 and found.sum("streaming_operator_stacks") >= stacks else 0
         say(f"queue {depth:.0f}, objects {found.sum('streaming_operator_objects'):.0f}")
@@ -213,7 +229,6 @@ async def until_quiet(stacks: int) -> float:
 async def measure(stacks: int, folder: Path) -> list[tuple[str, str]]:
     """The rows of the table."""
     rows: list[tuple[str, str]] = []
-    log = folder / "operator.log"
     with start_api(folder / "api", say=say) as server:
         async with connect(str(server.kubeconfig)) as http:
             api = ApiServer(http)
@@ -229,13 +244,13 @@ async def measure(stacks: int, folder: Path) -> list[tuple[str, str]]:
                     await put(api, kind, space, body)
             await asyncio.sleep(2)
             where = [(spaces[number % NAMESPACES], f"stack-{number}") for number in range(stacks)]
-            with operator(server.kubeconfig, log) as pid:
-                await until_up()
-                rows.append(("memory without stacks", f"{memory(pid)[0]:.0f} MiB"))
+            with operator(server.kubeconfig) as subject:
+                await until_up(subject)
+                rows.append(("memory without stacks", f"{subject.memory()[0]:.0f} MiB"))
                 started = time.monotonic()
                 await gathered([put(api, STACK, space, stack(space, name)) for space, name in where])
-                await until_quiet(stacks)
-                rows += _making(time.monotonic() - started, stacks, memory(pid), read_metrics())
+                await until_quiet(subject, stacks)
+                rows += _making(time.monotonic() - started, stacks, subject.memory(), subject.metrics())
                 say("pods")
                 await gathered(
                     [
@@ -244,15 +259,15 @@ async def measure(stacks: int, folder: Path) -> list[tuple[str, str]]:
                         for number, part in enumerate(PODS)
                     ]
                 )
-                await until_quiet(stacks)
-                rows.append(("the same with all pods", f"{memory(pid)[0]:.0f} MiB"))
-            with operator(server.kubeconfig, log, idle=True) as pid:
-                await until_up()
-                took = await until_quiet(stacks)
-                rows += _restarted(took, stacks, memory(pid), read_metrics())
-                before = read_metrics()
+                await until_quiet(subject, stacks)
+                rows.append(("the same with all pods", f"{subject.memory()[0]:.0f} MiB"))
+            with operator(server.kubeconfig, idle=True) as subject:
+                await until_up(subject)
+                took = await until_quiet(subject, stacks)
+                rows += _restarted(took, stacks, subject.memory(), subject.metrics())
+                before = subject.metrics()
                 await asyncio.sleep(IDLE_SECONDS)
-                rows += _idle(before, read_metrics(), memory(pid))
+                rows += _idle(before, subject.metrics(), subject.memory())
     return rows
 
 
@@ -298,6 +313,7 @@ def main() -> None:
     parser.add_argument("--stacks", type=int, default=1000, help="how many (default %(default)s)")
     parser.add_argument("--markdown", type=Path, help="where to write the table; default: standard output")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything it started ends
     with tempfile.TemporaryDirectory(prefix="operator-scale-") as folder:
         rows = asyncio.run(measure(chosen.stacks, Path(folder)))
     table = "\n".join(["| measure | value |", "|---|---|", *(f"| {what} | {value} |" for what, value in rows)]) + "\n"

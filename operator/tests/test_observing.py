@@ -5,10 +5,9 @@ from operator_factories import model, stack
 from sighted import UID, deployment, pod, sight
 from streaming_operator import leaving, names
 from streaming_operator.cache import ChildKey
-from streaming_operator.kinds import AUTOSCALER, HTTP_ROUTE, STATEFUL_SET
+from streaming_operator.kinds import AUTOSCALER, HTTP_ROUTE, STATEFUL_SET, Key
 from streaming_operator.observe import observe
-from streaming_operator.queue import Key
-from streaming_operator.readings import Reading
+from streaming_operator.reading import Reading
 from streaming_operator.references import references
 from streaming_operator.seen import LEAVING_SINCE, Seen
 from streaming_operator.settings import cluster_domain

@@ -4,7 +4,8 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from streaming_operator.queue import Key, KeyQueue, Schedule
+from streaming_operator.kinds import Key
+from streaming_operator.queue import KeyQueue, Schedule
 
 A, B = Key("one", "a"), Key("one", "b")
 

@@ -8,9 +8,9 @@ from sighted import pod
 from streaming_operator import names
 from streaming_operator.cache import Cache
 from streaming_operator.exposition import total
-from streaming_operator.kinds import POD
-from streaming_operator.queue import Key
-from streaming_operator.readings import Reading, Readings, is_notable, summary
+from streaming_operator.kinds import POD, Key
+from streaming_operator.reading import Reading, is_notable, summary
+from streaming_operator.readings import Readings
 from streaming_operator.seen import Seen
 
 DEMO = Key("speech", "demo")

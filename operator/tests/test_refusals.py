@@ -1,5 +1,5 @@
 import pytest
-from streaming_operator.api_server import ApiRefusal, Cause
+from streaming_operator.api_errors import ApiRefusal, Cause
 from streaming_operator.kinds import DEPLOYMENT, STATEFUL_SET, child_kind
 from streaming_operator.refusals import child_failure, name_conflict
 

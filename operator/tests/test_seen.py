@@ -4,8 +4,7 @@ import pytest
 from sighted import body, deployment, pod, sight
 from streaming_operator import names
 from streaming_operator.cache import Cache, Change
-from streaming_operator.kinds import AUTOSCALER, CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, STATEFUL_SET
-from streaming_operator.queue import Key
+from streaming_operator.kinds import AUTOSCALER, CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, STATEFUL_SET, Key
 from streaming_operator.seen import Acceptance, Autoscaling, PodState, Size
 
 DEMO = Key("speech", "demo")

@@ -12,7 +12,8 @@ from service_kit.logs import configure_logs
 from service_kit.settings import load_settings
 from stack_model.api import StackError
 
-from streaming_operator.api_server import ApiRefusal, ApiServer, ApiUnreachable, connect
+from streaming_operator.api_errors import ApiRefusal, ApiUnreachable
+from streaming_operator.api_server import ApiServer, connect
 from streaming_operator.kinds import CUSTOM_RESOURCE_DEFINITION
 from streaming_operator.settings import OperatorSettings
 

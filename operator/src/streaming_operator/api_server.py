@@ -15,6 +15,7 @@ from lightkube.config.kubeconfig import KubeConfig
 from lightkube.core.exceptions import ConfigError
 
 from streaming_operator import names
+from streaming_operator.api_errors import ApiRefusal, ApiUnreachable, Cause
 from streaming_operator.kinds import Kind
 
 REQUEST_SECONDS = 30.0
@@ -28,14 +29,6 @@ _MERGE = {"Content-Type": "application/merge-patch+json"}
 _METADATA = "application/json;as=PartialObjectMetadata{list};g=meta.k8s.io;v=v1"
 
 
-class Cause(msgspec.Struct):
-    """One field that was refused."""
-
-    field: str = ""
-    message: str = ""
-    reason: str = ""
-
-
 class _Details(msgspec.Struct):
     causes: list[Cause] | None = None
 
@@ -45,21 +38,6 @@ class _Status(msgspec.Struct):
     reason: str = ""
     message: str = ""
     details: _Details | None = None
-
-
-class ApiRefusal(Exception):
-    """The API server answered with an error. `code` is HTTP's, `reason` its own word, as `NotFound` or `Invalid`."""
-
-    def __init__(self, code: int, reason: str, message: str, causes: tuple[Cause, ...] = ()) -> None:
-        self.code = code
-        self.reason = reason
-        self.message = message
-        self.causes = causes
-        super().__init__(f"{code} {reason}: {message}")
-
-
-class ApiUnreachable(Exception):
-    """No answer: connection refused, cut or too slow."""
 
 
 class _ListMeta(msgspec.Struct, rename="camel"):

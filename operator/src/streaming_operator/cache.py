@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from enum import Enum
 
-from streaming_operator.kinds import POD, Kind
-from streaming_operator.queue import Key
+from streaming_operator.kinds import POD, Key, Kind
 from streaming_operator.seen import Seen
 
 # A child or pod of one stack: the name of its kind, its own name.

@@ -17,11 +17,24 @@ import msgspec
 from service_kit.logs import get_logger
 
 from streaming_operator import names
-from streaming_operator.api_server import ApiRefusal, ApiServer
+from streaming_operator.api_errors import ApiRefusal
+from streaming_operator.api_server import ApiServer
 from streaming_operator.cache import Cache
 from streaming_operator.children.child import Child
 from streaming_operator.facts import ChildFailure
-from streaming_operator.kinds import AUTOSCALER, CHILDREN, DEPLOYMENT, EVENT, POD, SECRET, STACK, Kind, child_kind, rank
+from streaming_operator.kinds import (
+    AUTOSCALER,
+    CHILDREN,
+    DEPLOYMENT,
+    EVENT,
+    POD,
+    SECRET,
+    STACK,
+    Key,
+    Kind,
+    child_kind,
+    rank,
+)
 from streaming_operator.manifests import (
     FIRST_KEY,
     Owner,
@@ -32,7 +45,6 @@ from streaming_operator.manifests import (
     status_manifest,
     with_size,
 )
-from streaming_operator.queue import Key
 from streaming_operator.refusals import child_failure, name_conflict
 from streaming_operator.seen import LEAVING_SINCE, Autoscaling, PodState, Seen, Size, seen
 

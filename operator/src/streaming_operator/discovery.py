@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from streaming_operator.api_server import ApiRefusal, ApiServer
+from streaming_operator.api_errors import ApiRefusal
+from streaming_operator.api_server import ApiServer
 from streaming_operator.kinds import NODE, OPTIONAL, STACK, STORAGE_CLASS
 
 FRESH_SECONDS = 60.0

@@ -9,8 +9,7 @@ from typing import Any
 import kopf
 
 from streaming_operator import names
-from streaming_operator.kinds import STACK
-from streaming_operator.queue import Key
+from streaming_operator.kinds import STACK, Key
 
 # Called with the key, and whether the stack was deleted.
 Notice = Callable[[Key, bool], None]

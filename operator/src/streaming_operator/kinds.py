@@ -1,9 +1,16 @@
-"""The kinds of children: how each is addressed and what of it is watched. Pure."""
+"""Stacks and the kinds of their children: how each is addressed and what of it is watched. Pure."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from streaming_operator import names
+
+
+class Key(NamedTuple):
+    """One StreamingStack."""
+
+    namespace: str
+    name: str
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from streaming_operator import names
 from streaming_operator.cache import ChildKey
 from streaming_operator.kinds import DEPLOYMENT, POD
-from streaming_operator.readings import Reading
+from streaming_operator.reading import Reading
 from streaming_operator.seen import PodState, Seen
 
 # A stream outlives its session by a little.

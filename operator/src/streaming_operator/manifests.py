@@ -10,8 +10,7 @@ import msgspec
 
 from streaming_operator import names
 from streaming_operator.children.child import Child
-from streaming_operator.kinds import STACK
-from streaming_operator.queue import Key
+from streaming_operator.kinds import STACK, Key
 
 # Of the Secret that holds the first API key in clear.
 FIRST_KEY = "api-key"

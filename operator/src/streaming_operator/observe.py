@@ -7,7 +7,7 @@ from streaming_operator import names
 from streaming_operator.cache import ChildKey
 from streaming_operator.facts import ChildFailure, Observed, PodsFact
 from streaming_operator.kinds import AUTOSCALER, DEPLOYMENT, HTTP_ROUTE, POD, STATEFUL_SET
-from streaming_operator.readings import Reading
+from streaming_operator.reading import Reading
 from streaming_operator.seen import Acceptance, Autoscaling, PodState, Seen, Size
 
 Read = Callable[[Seen], Reading | None]

@@ -8,22 +8,16 @@ import asyncio
 import heapq
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from service_kit.logs import get_logger
+
+from streaming_operator.kinds import Key
 
 FIRST_BACKOFF_SECONDS = 1.0
 LONGEST_BACKOFF_SECONDS = 60.0
 RESYNC_SECONDS = 300.0
 
 log = get_logger(__name__)
-
-
-class Key(NamedTuple):
-    """One StreamingStack."""
-
-    namespace: str
-    name: str
 
 
 @dataclass

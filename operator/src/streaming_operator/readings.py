@@ -5,8 +5,7 @@ at again only where a count moved notably, so that a thousand busy stacks cause 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime
 
 import httpx2
@@ -15,28 +14,13 @@ import msgspec
 from streaming_operator import names
 from streaming_operator.cache import Cache
 from streaming_operator.exposition import total
-from streaming_operator.kinds import POD
-from streaming_operator.queue import Key
+from streaming_operator.kinds import POD, Key
+from streaming_operator.reading import Reading, Summary, is_notable, summary
 from streaming_operator.seen import PodState, Seen
 
 TIMEOUT_SECONDS = 3.0
 SIDE_BY_SIDE = 16
 PODS_PER_SECOND = 50.0
-NOTABLE = 0.1
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One pod's own words. Sessions or streams; None where it did not say."""
-
-    active: int | None = None
-    capacity: int | None = None
-    license_state: str | None = None
-    trust_expiration: datetime | None = None
-    backlog: int | None = None
-    # Of the model store: digest of each model that is there, and why others are not.
-    digests: Mapping[str, str] = field(default_factory=dict)
-    errors: Mapping[str, str] = field(default_factory=dict)
 
 
 class _LicenseStatus(msgspec.Struct):
@@ -63,7 +47,7 @@ class Readings:
         self._http = http
         self._notable = notable
         self._taken: dict[str, Reading] = {}
-        self._told: dict[Key, dict[str, tuple[object, ...]]] = {}
+        self._told: dict[Key, Summary] = {}
         self._gate = asyncio.Semaphore(SIDE_BY_SIDE)
 
     def get(self, pod: Seen) -> Reading | None:
@@ -138,44 +122,6 @@ def pod_client() -> httpx2.AsyncClient:
     return httpx2.AsyncClient(
         trust_env=False, follow_redirects=False, limits=httpx2.Limits(max_keepalive_connections=0)
     )
-
-
-Summary = dict[str, tuple[object, ...]]
-
-
-def summary(readings: Iterable[tuple[Seen, Reading | None]]) -> Summary:
-    """What a stack's readings come to: by component or pool, counts and states."""
-    sums: dict[str, list[int]] = {}
-    states: dict[str, set[object]] = {}
-    for pod, reading in readings:
-        if reading is None:
-            continue
-        where = pod.pool or pod.component
-        counts = sums.setdefault(where, [0, 0])
-        counts[0] += (reading.active or 0) + (reading.backlog or 0)
-        counts[1] += reading.capacity or 0
-        told = (reading.license_state, tuple(sorted(reading.digests.items())), tuple(sorted(reading.errors.items())))
-        states.setdefault(where, set()).add(told)
-    return {where: (*counts, frozenset(states[where])) for where, counts in sums.items()}
-
-
-def is_notable(told: Summary | None, now: Summary) -> bool:
-    """Whether to look at the stack: another state, a count to or from zero, or one that moved by a tenth."""
-    if told is None or told.keys() != now.keys():
-        return True
-    for where, (active, capacity, states) in now.items():
-        active_told, capacity_told, states_told = told[where]
-        if states != states_told or _moved(active_told, active) or _moved(capacity_told, capacity):
-            return True
-    return False
-
-
-def _moved(before: object, now: object) -> bool:
-    if not isinstance(before, int) or not isinstance(now, int):
-        return before != now
-    if (before == 0) != (now == 0):
-        return True
-    return abs(now - before) > NOTABLE * before
 
 
 def _count(value: float | None) -> int | None:

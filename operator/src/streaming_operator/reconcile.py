@@ -16,12 +16,12 @@ from streaming_operator.children import build_children
 from streaming_operator.cluster import Applied, Cluster, Waiting
 from streaming_operator.facts import Inputs
 from streaming_operator.inputs import Gatherer
-from streaming_operator.kinds import DEPLOYMENT, STACK
+from streaming_operator.kinds import DEPLOYMENT, STACK, Key
 from streaming_operator.manifests import Owner
 from streaming_operator.metrics import OperatorMetrics
 from streaming_operator.observe import observe
-from streaming_operator.queue import Key
-from streaming_operator.readings import Reading, Readings
+from streaming_operator.reading import Reading
+from streaming_operator.readings import Readings
 from streaming_operator.references import references
 from streaming_operator.stacks import Stacks
 from streaming_operator.status import compute_status, flips, rejected_status

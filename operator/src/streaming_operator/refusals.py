@@ -2,7 +2,7 @@
 
 import re
 
-from streaming_operator.api_server import ApiRefusal
+from streaming_operator.api_errors import ApiRefusal
 from streaming_operator.facts import ChildFailure
 from streaming_operator.kinds import Kind
 

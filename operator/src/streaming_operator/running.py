@@ -10,17 +10,18 @@ from pathlib import Path
 from service_kit.logs import get_logger
 
 from streaming_operator import names
-from streaming_operator.api_server import ApiRefusal, ApiServer, ApiUnreachable, connect
+from streaming_operator.api_errors import ApiRefusal, ApiUnreachable
+from streaming_operator.api_server import ApiServer, connect
 from streaming_operator.cache import Cache
 from streaming_operator.cluster import Cluster
 from streaming_operator.discovery import FRESH_SECONDS, Discovery, Offer
 from streaming_operator.facts import Inputs, LicenseFact
 from streaming_operator.handlers import watch_stacks
 from streaming_operator.inputs import Gatherer
-from streaming_operator.kinds import CHILDREN, CONFIG_MAP, POD, SECRET, Kind
+from streaming_operator.kinds import CHILDREN, CONFIG_MAP, POD, SECRET, Key, Kind
 from streaming_operator.metrics import OperatorMetrics
 from streaming_operator.probes import Probes, serve_probes
-from streaming_operator.queue import Key, KeyQueue
+from streaming_operator.queue import KeyQueue
 from streaming_operator.readings import Readings, pod_client
 from streaming_operator.reconcile import Reconciler
 from streaming_operator.settings import OperatorSettings, cluster_domain

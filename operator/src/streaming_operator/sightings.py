@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 from streaming_operator import names
 from streaming_operator.cache import Cache, Change
-from streaming_operator.kinds import CONFIG_MAP, SECRET, Kind
-from streaming_operator.queue import Key
+from streaming_operator.kinds import CONFIG_MAP, SECRET, Key, Kind
 from streaming_operator.seen import Metadata, Seen
 from streaming_operator.stacks import Stacks
 

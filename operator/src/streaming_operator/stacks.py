@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from streaming_operator.queue import Key
+from streaming_operator.kinds import Key
 from streaming_operator.references import Reference
 
 

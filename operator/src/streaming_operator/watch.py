@@ -9,7 +9,8 @@ from typing import Protocol
 import msgspec
 from service_kit.logs import get_logger
 
-from streaming_operator.api_server import ApiRefusal, ApiServer, ApiUnreachable, WatchEvent, refusal_of
+from streaming_operator.api_errors import ApiRefusal, ApiUnreachable
+from streaming_operator.api_server import ApiServer, WatchEvent, refusal_of
 from streaming_operator.kinds import Kind
 from streaming_operator.seen import Metadata, Seen, seen
 
