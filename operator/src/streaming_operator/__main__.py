@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from lightkube.core.exceptions import ConfigError
 from service_kit.logs import configure_logs
 from service_kit.settings import load_settings
 from stack_model.api import StackError
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.command == "render":
             return _render(chosen.file)
         return asyncio.run(_apply_crds(chosen.kubeconfig))
-    except (StackError, ApiRefusal, ApiUnreachable) as failure:
+    except (StackError, ApiRefusal, ApiUnreachable, ConfigError, OSError) as failure:
         sys.stderr.write(f"streaming-operator: {failure}\n")
         return 1
 

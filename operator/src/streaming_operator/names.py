@@ -23,6 +23,8 @@ HTTP = "http"
 GRPC = "grpc"
 METRICS = "metrics"
 TRITON_METRICS = "triton-metrics"
+# Key of a Secret with API keys: lines of sha256 and name.
+API_KEYS_FILE = "keys"
 # On a pool's Deployment: the model as JSON, so that a pool whose model left the spec can still be built.
 MODEL = f"{GROUP}/model"
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from stack_model.api import StreamingStack
 
-from streaming_operator.children.config import API_KEYS_FILE
+from streaming_operator import names
 
 USAGE_API_KEY = "api-key"
 
@@ -43,7 +43,7 @@ def other_references(stack: StreamingStack) -> list[Reference]:
     spec = stack.spec
     usage, walls, expose = spec.license_proxy.usage, spec.network_isolation, spec.gateway.expose
     named: list[tuple[Literal["Secret", "ConfigMap"], str | None, str, str | None, bool]] = [
-        ("Secret", spec.gateway.auth.secret_name, "spec.gateway.auth.secretName", API_KEYS_FILE, False),
+        ("Secret", spec.gateway.auth.secret_name, "spec.gateway.auth.secretName", names.API_KEYS_FILE, False),
         ("Secret", usage.api_key_secret_name, "spec.licenseProxy.usage.apiKeySecretName", USAGE_API_KEY, True),
         ("ConfigMap", walls.ca_bundle_config_map, "spec.networkIsolation.caBundleConfigMap", walls.ca_bundle_key, True),
         ("Secret", spec.model_store.credentials_secret_name, "spec.modelStore.credentialsSecretName", None, True),

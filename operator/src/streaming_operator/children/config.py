@@ -18,7 +18,7 @@ from streaming_operator.facts import Inputs
 GATEWAY_MODELS_FILE = "models.json"
 ROUTES_FILE = "routes.yaml"
 STORED_MODELS_FILE = "models.yaml"
-API_KEYS_FILE = "keys"
+API_KEYS_FILE = names.API_KEYS_FILE
 
 
 def pools(stack: StreamingStack, inputs: Inputs) -> list[Model]:
