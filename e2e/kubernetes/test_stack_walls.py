@@ -179,7 +179,7 @@ def test_every_way_that_is_named_is_open_and_no_other(
             return last == NAMED | foreign
 
         until("only named ways are open", as_named, _SETTLED_SECONDS, otherwise=lambda: _told(last, NAMED | foreign))
-        assert all(map(walls.resolves, walls.sources))
+        until("all resolve names", lambda: all(map(walls.resolves, walls.sources)), _SETTLED_SECONDS)
     finally:
         for policy in made:
             namespace.delete(policy["apiVersion"], policy["kind"], policy["metadata"]["name"])
