@@ -72,6 +72,7 @@ lint:  ## Of check: ruff, rules and formatting
 types:  ## Of check: mypy, sources and tests
 	@echo 'check: mypy'
 	@mypy --no-error-summary $(SOURCES) $(TYPED_TESTS)
+	@mypy --no-error-summary e2e/kubernetes # apart: its conftest is not e2e/local's
 
 imports:  ## Of check: which room may import which
 	@echo 'check: import rules'
