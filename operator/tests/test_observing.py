@@ -11,7 +11,7 @@ from streaming_operator.reading import Reading
 from streaming_operator.references import references
 from streaming_operator.seen import LEAVING_SINCE, Seen
 from streaming_operator.settings import cluster_domain
-from streaming_operator.stacks import Stacks
+from streaming_operator.stacks import LOOKS, Stacks
 
 NOW = datetime(2026, 1, 2, 4, 0, tzinfo=UTC)
 HOURS = timedelta(hours=3)
@@ -181,6 +181,15 @@ def test_a_deleted_stack_is_known_until_its_gateways_have_ended() -> None:
     assert (stacks.known(), stacks.is_ending(key)) == ([key], True)
     stacks.ended(key)
     assert stacks.known() == []
+
+
+def test_gateways_that_nobody_ends_are_not_looked_at_for_ever() -> None:
+    stacks, key = Stacks(), Key("speech", "one")
+    stacks.deleted(key)
+    for _ in range(LOOKS):
+        assert stacks.is_ending(key)
+        stacks.looked(key)
+    assert not stacks.is_ending(key)
 
 
 @pytest.mark.parametrize(

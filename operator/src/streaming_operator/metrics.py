@@ -1,6 +1,9 @@
 """What the operator counts. Labels are kinds, verbs and outcomes; nothing of a stack's content."""
 
+import contextlib
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from stack_model.api import ConditionType
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -39,6 +42,12 @@ class OperatorMetrics:
             f"{name}stack_condition", "1 where the condition is True, 0 where it is not.",
             ["namespace", "stack", "type"], registry=self.registry,
         )  # fmt: skip
+
+    def forget_stack(self, namespace: str, stack: str) -> None:
+        """A stack is gone: it has no conditions any more."""
+        for type_ in ConditionType:
+            with contextlib.suppress(KeyError):  # it never had that one
+                self.conditions.remove(namespace, stack, type_.value)
 
     def count_request(self, verb: str, kind: str, code: int) -> None:
         """One answer of the API server."""

@@ -73,6 +73,8 @@ class Readings:
                 self._told.pop(key, None)
         for gone in self._taken.keys() - uids:
             del self._taken[gone]
+        for ended in self._told.keys() - set(self._cache.stacks()):
+            del self._told[ended]
         return len(uids)
 
     async def _take(self, pod: Seen) -> None:

@@ -170,12 +170,16 @@ class Reconciler:
         """The stack is deleted. The garbage collector does the rest; its gateways end soon instead of in hours."""
         if gone:
             self.cluster.forget(key)
+            self.metrics.forget_stack(key.namespace, key.name)
+            if self.stacks.is_known(key):  # nobody saw it go
+                self.stacks.deleted(key)
             self.stacks.forget(key)
         if not gone:
             self.stacks.ends(key)
         if not self.stacks.is_ending(key):
             return None
         if await self.cluster.end_gateway_pods(key, before=None):
+            self.stacks.looked(key)
             return ENDING_SECONDS
         if gone:
             self.stacks.ended(key)
@@ -183,7 +187,11 @@ class Reconciler:
 
     async def _end_former(self, key: Key, created: str) -> None:
         """Gateways of a stack of the same name that was deleted before this one was made."""
-        if self.stacks.is_ending(key) and not await self.cluster.end_gateway_pods(key, before=created):
+        if not self.stacks.is_ending(key):
+            return
+        if await self.cluster.end_gateway_pods(key, before=created):
+            self.stacks.looked(key)
+        else:
             self.stacks.ended(key)
 
     def _again(self, stack: StreamingStack, inputs: Inputs, applied: Applied, status: StackStatus) -> float | None:
