@@ -29,6 +29,7 @@ def test_a_genuine_licence_tells_when_it_expires_whether_or_not_that_is_over() -
         (TOKEN, b"{}", "NoPublicKeys"),
         (TOKEN, b"\xff", "NoPublicKeys"),
     ],
+    ids=["another issuer", "another's name", "cut off", "empty", "no text", "no keys", "keys are no JSON"],
 )
 def test_a_licence_that_is_none_says_what_is_wrong_and_nothing_of_itself(token: bytes, keys: bytes, state: str) -> None:
     fact = judge_license(token, keys)
