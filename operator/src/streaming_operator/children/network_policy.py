@@ -29,6 +29,9 @@ from streaming_operator.facts import Inputs
 _NAMESPACE = "kubernetes.io/metadata.name"
 # NodeLocal DNSCache answers at this link-local address on every node that runs it.
 _NODE_LOCAL_DNS = "169.254.20.10/32"
+# Policies see the port of the pod, not of its Service: CoreDNS that is not root listens on 1053 in many charts, and
+# OpenShift's on 5353.
+_DNS_PORTS = (53, 1053, 5353)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -204,9 +207,7 @@ def _dns(inputs: Inputs) -> NetworkPolicyEgressRule:
         NetworkPolicyPeer(namespaceSelector=LabelSelector(matchLabels={_NAMESPACE: namespace})),
         NetworkPolicyPeer(ipBlock=IPBlock(cidr=_NODE_LOCAL_DNS)),
     ]
-    # Policies see the pod's port, and OpenShift's DNS pods listen on 5353.
-    ports = (53, 5353) if namespace == "openshift-dns" else (53,)
-    both = [NetworkPolicyPort(port=port, protocol=protocol) for port in ports for protocol in ("UDP", "TCP")]
+    both = [NetworkPolicyPort(port=port, protocol=protocol) for port in _DNS_PORTS for protocol in ("UDP", "TCP")]
     return NetworkPolicyEgressRule(to=peers, ports=both)
 
 
