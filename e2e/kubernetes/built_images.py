@@ -13,6 +13,8 @@ _IMAGES = {
     "IMAGE_LICENSE_PROXY": "license-proxy",
     "IMAGE_LOAD_BALANCER": "load-balancer",
     "IMAGE_ASR": "asr",
+    "IMAGE_MODEL_STORE": "model-store",
+    "IMAGE_OPERATOR": "operator",
     "IMAGE_MODELS": "test-models",
 }
 
