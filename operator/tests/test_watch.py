@@ -63,7 +63,7 @@ async def _watched(
     cache, added = Cache(), list[Key]()
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(script), base_url="http://api") as http:
         sink = Sightings(cache, Stacks(), lambda key, _: added.append(key))
-        watch = Watch(ApiServer(http), DEPLOYMENT, None, "a=b", sink, asyncio.Event())
+        watch = Watch(ApiServer(http), DEPLOYMENT, None, "a=b", sink, asyncio.Event(), asyncio.Semaphore(1))
         task = asyncio.create_task(watch.run())
         async with asyncio.timeout(10):
             while not until(cache):

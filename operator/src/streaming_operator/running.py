@@ -29,6 +29,7 @@ from streaming_operator.sightings import Sightings
 from streaming_operator.stacks import Stacks
 from streaming_operator.watch import Watch
 
+LISTS_AT_ONCE = 2
 OURS = f"{names.MANAGED_BY}={names.FIELD_MANAGER}"
 
 log = get_logger(__name__)
@@ -64,8 +65,9 @@ class Operator:
 
     def watches(self, kinds: Iterable[Kind]) -> list[Watch]:
         """A watch of each kind in each namespace."""
+        listing = asyncio.Semaphore(LISTS_AT_ONCE)
         return [
-            Watch(self.api, kind, namespace, _selector(kind), self.sightings, asyncio.Event())
+            Watch(self.api, kind, namespace, _selector(kind), self.sightings, asyncio.Event(), listing)
             for kind in kinds
             for namespace in _scopes(self.settings)
         ]

@@ -36,7 +36,10 @@ class Sink(Protocol):
 
 @dataclass
 class Watch:
-    """One kind in one namespace, or in all where it is None."""
+    """One kind in one namespace, or in all where it is None.
+
+    `listing` lets few list at once: a page of whole objects is some megabytes, and memory once taken is kept.
+    """
 
     api: ApiServer
     kind: Kind
@@ -44,6 +47,7 @@ class Watch:
     selector: str | None
     sink: Sink
     synced: asyncio.Event
+    listing: asyncio.Semaphore
 
     async def run(self) -> None:
         """Until cancelled. Nothing that the API server does ends it."""
@@ -52,7 +56,8 @@ class Watch:
         while True:
             try:
                 if not version:
-                    version = await self._list()
+                    async with self.listing:
+                        version = await self._list()
                     self.synced.set()
                 async for event in self._events(version):
                     version = self._take(event) or version
