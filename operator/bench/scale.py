@@ -38,8 +38,9 @@ SIDE_BY_SIDE = 16
 IDLE_SECONDS = 600
 INTRODUCTION = """# The operator with many stacks
 
-Measured by `operator/bench/scale.py` against a real API server on the same machine, two cores shared by both. Each stack
-has two models, 33 children and 9 pods; pods do not run. An apply that changes nothing is a request and no write to etcd.
+Measured by `operator/bench/scale.py` against a real API server on the same machine, two cores shared by both. Each
+stack has two models, 33 children and 9 pods; pods do not run. An apply that changes nothing is a request and no write
+to etcd.
 
 """
 NAMESPACE = Kind("", "v1", "Namespace", "namespaces")
