@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 
 BIN := .venv/bin
-SOURCES := $(wildcard $(addsuffix /*/src,packages services)) cli/src bench/src operator/src operator/bench e2e/cluster/src scripts/imagebuild scripts/dashboards.py
+SOURCES := $(wildcard $(addsuffix /*/src,packages services)) cli/src bench/src operator/src operator/bench e2e/cluster/src scripts/imagebuild scripts/dashboards.py scripts/chart.py
 TYPED_TESTS := $(wildcard packages/*/tests) services/license_proxy/tests services/model_store/tests cli/tests operator/tests e2e/local e2e/cluster/tests scripts/tests charts/tests
 PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
 export PATH STREAMINGSTACK_AUDIO WORKERS
@@ -82,10 +82,11 @@ contract:  ## Of check: the protobuf contract
 	@echo 'check: protobuf'
 	@buf lint
 
-generate:  ## The custom resource definition and its reference page, from the API's types; the dashboards
+generate:  ## The custom resource definition and its reference page, from the API's types; dashboards, chart
 	@python -m stack_model.crd crds/streamingstacks.yaml
 	@python -m stack_model.reference docs/reference/api.md
 	@python scripts/dashboards.py
+	@python scripts/chart.py
 
 bench: setup  ## Measure 1, 2, 4, 8 real-time sessions and memory, write docs/benchmarks.md: STACK= SESSIONS=
 	@$(BENCH) --up '$(STACK)' --sessions '$(SESSIONS)' --clips 12 --section load --plot docs/benchmarks.png

@@ -1,0 +1,154 @@
+"""What the chart renders: known to Kubernetes, without privileges, with the operator's rights and no more."""
+
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from rendered_chart import (
+    CHART,
+    MONITORING,
+    NAMESPACE,
+    ROOT,
+    STACK,
+    Refused,
+    at,
+    environment,
+    helm,
+    of_kind,
+    over,
+    pods,
+    rendered,
+)
+from service_kit.settings import load_settings
+from streaming_operator.settings import OperatorSettings
+
+KUBERNETES = "1.34"
+_FOREIGN = {"StreamingStack", "PodMonitor", "PrometheusRule"}
+RULES = yaml.safe_load((ROOT / "operator" / "rbac.yaml").read_text())
+SHAPES: dict[str, dict[str, Any]] = {
+    "usual": {},
+    "stack": over(STACK, {"monitoring": {"dashboards": {"enabled": True}}}),
+    "namespaces": {"scope": "namespaces", "namespaces": ["one", "two"]},
+}
+
+
+def test_helm_finds_nothing_to_complain_about() -> None:
+    assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART))
+
+
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+def test_kubernetes_knows_every_field(tmp_path: Path, shape: str) -> None:
+    objects = rendered(tmp_path, SHAPES[shape], *MONITORING)
+    assert {"Deployment", "Job"} <= {each["kind"] for each in objects}
+    for each in objects:
+        if each["kind"] not in _FOREIGN:
+            kubernetes_validate.validate(each, KUBERNETES, strict=True)
+
+
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+def test_no_two_objects_have_one_name_and_none_lacks_its_namespace(tmp_path: Path, shape: str) -> None:
+    objects = rendered(tmp_path, SHAPES[shape], *MONITORING)
+    keys = [(it["kind"], it["metadata"].get("namespace"), it["metadata"]["name"]) for it in objects]
+    assert len(keys) == len(set(keys))
+    assert {kind for kind, namespace, _ in keys if namespace is None} <= {"ClusterRole", "ClusterRoleBinding"}
+
+
+def test_every_pod_keeps_to_the_restricted_level(tmp_path: Path) -> None:
+    found = pods(rendered(tmp_path, SHAPES["stack"]))
+    assert len(found) == 3
+    for name, pod in found.items():
+        security = pod["securityContext"]
+        assert security["runAsNonRoot"] is True, name
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod), name
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, name
+            assert container["resources"]["limits"]["memory"], name
+        assert all({"emptyDir", "configMap"} & set(volume) for volume in pod["volumes"]), name
+
+
+def test_the_operator_reads_what_the_chart_gives_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = over(SHAPES["namespaces"], {"operator": {"workers": 9, "resyncSeconds": 600, "logLevel": "WARNING"}})
+    for name, value in environment(rendered(tmp_path, values)).items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings(OperatorSettings)
+    assert settings.namespaces == ["one", "two"]
+    assert (settings.workers, settings.resync_seconds, settings.log_level) == (9, 600, "WARNING")
+    assert settings.images().license_proxy == "localhost/streamingstack/license-proxy:0.1.0"
+
+
+def test_every_variable_that_the_chart_gives_is_one_that_the_operator_reads(tmp_path: Path) -> None:
+    values = at("operator", {"clusterDns": "a", "clusterDomain": "b", "scalerAddress": "c:1"})
+    read = {str(field.validation_alias) for field in OperatorSettings.model_fields.values()}
+    given = set(environment(rendered(tmp_path, values)))
+    assert given - read == {"LOGGING_LEVEL", "USE_STRUCTURED_LOGGING"}
+    assert read - given - {"POD_NAME", "POD_NAMESPACE", "OPERATOR_KUBECONFIG"} == {
+        name for name in read if name.startswith("AliasChoices")
+    }
+
+
+def test_no_variable_comes_twice_and_those_of_the_user_win(tmp_path: Path) -> None:
+    extra = [{"name": "WORKERS", "value": "2"}, {"name": "HTTPS_PROXY", "value": "http://proxy:1"}]
+    objects = rendered(tmp_path, at("operator.extraEnv", extra))
+    variables = of_kind(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["env"]
+    names = [variable["name"] for variable in variables]
+    assert len(names) == len(set(names))
+    assert environment(objects)["WORKERS"] == "2"
+
+
+def test_in_the_whole_cluster_the_operator_has_its_rights_and_no_others(tmp_path: Path) -> None:
+    objects = rendered(tmp_path, {})
+    role = of_kind(objects, "ClusterRole", "-operator-")
+    assert role["rules"] == RULES["namespaced"] + RULES["cluster"]
+    binding = of_kind(objects, "ClusterRoleBinding", "-operator-")
+    account = of_kind(objects, "ServiceAccount", "-operator")["metadata"]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account["name"], "namespace": NAMESPACE}]
+    assert not [each for each in objects if each["kind"] in {"Role", "RoleBinding"}]
+
+
+@pytest.mark.parametrize(("listed", "expected"), [(["one", "two"], ["one", "two"]), ([], [NAMESPACE])])
+def test_in_namespaces_it_has_a_role_in_each_and_nothing_of_the_cluster(
+    tmp_path: Path, listed: list[str], expected: list[str]
+) -> None:
+    values = {"scope": "namespaces", "namespaces": listed, "crds": {"upgradeHook": {"enabled": False}}}
+    objects = rendered(tmp_path, values)
+    roles = [each for each in objects if each["kind"] == "Role"]
+    assert [role["metadata"]["namespace"] for role in roles] == expected
+    assert all(role["rules"] == RULES["namespaced"] for role in roles)
+    assert [it["metadata"]["namespace"] for it in objects if it["kind"] == "RoleBinding"] == expected
+    assert not [each for each in objects if each["kind"].startswith("Cluster")]
+    assert environment(objects)["WATCH_NAMESPACES"] == ",".join(expected)
+
+
+def test_the_upgrade_hook_may_write_one_definition_and_ends_with_its_rights(tmp_path: Path) -> None:
+    hooks = [it for it in rendered(tmp_path, {}) if "helm.sh/hook" in it["metadata"].get("annotations", {})]
+    assert [hook["kind"] for hook in hooks] == ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Job"]
+    for hook in hooks:
+        assert hook["metadata"]["annotations"]["helm.sh/hook"] == "pre-upgrade"
+        assert "hook-succeeded" in hook["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
+    written = [(rule["verbs"], rule.get("resourceNames")) for rule in hooks[1]["rules"]]
+    assert written == [(["patch"], ["streamingstacks.streamingstack.dev"]), (["create"], None)]
+
+
+def test_alerts_and_their_templates_reach_prometheus_as_they_are(tmp_path: Path) -> None:
+    rule = of_kind(rendered(tmp_path, {}, *MONITORING), "PrometheusRule")
+    source = yaml.safe_load((CHART / "alerts" / "streaming-stack.rules.yaml").read_text())
+    assert rule["spec"]["groups"] == source["groups"]
+
+
+def test_without_the_monitoring_api_nothing_of_it_is_made(tmp_path: Path) -> None:
+    assert not {"PodMonitor", "PrometheusRule"} & {each["kind"] for each in rendered(tmp_path, {})}
+
+
+def test_a_test_that_could_not_know_a_key_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    own = over(STACK, at("stack.spec.gateway.auth", {"mode": "Keys", "secretName": "mine"}))
+    with pytest.raises(Refused, match=r"test\.apiKeySecret"):
+        rendered(tmp_path, own)
+    assert pods(rendered(tmp_path, over(own, at("test.apiKeySecret", "clear"))))["heard-streaming-stack-test"]
