@@ -45,14 +45,19 @@ def install(operator: LiveNamespace, watched: LiveNamespace, images: Mapping[str
 
 def issue_license(namespace: LiveNamespace, folder: Path) -> None:
     """The Secret `license` and the ConfigMap `license-keys`, from the command that issuers use."""
+    namespace.secret("license", {"license.jwt": issued(folder)})
+    keys = {"public-keys.json": (folder / "public-keys.json").read_text()}
+    namespace.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "license-keys"}, "data": keys})
+
+
+def issued(folder: Path) -> str:
+    """A licence, signed with the key in a folder; the key is made where there is none."""
     token = folder / "license.jwt"
     issue = ["license", "issue", "--development", f"--out={token}", f"--keys-dir={folder}"]
     subprocess.run(
         [str(Path(sys.executable).parent / "streamingstack"), *issue], check=True, capture_output=True, timeout=60
     )
-    namespace.secret("license", {"license.jwt": token.read_text()})
-    keys = {"public-keys.json": (folder / "public-keys.json").read_text()}
-    namespace.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "license-keys"}, "data": keys})
+    return token.read_text()
 
 
 @dataclass(frozen=True)
@@ -153,11 +158,22 @@ class OperatedStack:
         return client.CustomObjectsApi(self.namespace.api)
 
 
-def example(name: str, images: Mapping[str, str]) -> dict[str, Any]:
-    """The spec of an example, small, with its English model from the image that carries one."""
+def mirror(namespace: LiveNamespace, images: Mapping[str, str]) -> list[dict[str, Any]]:
+    """A web server in the cluster with the English model: its files, as `models[].files` names them."""
+    namespace.apply_file(MANIFESTS / "mirror.yaml", **images)
+    namespace.await_ready("mirror")
+    listed = namespace.run_in("mirror", "sh", "-c", "cd /models/en-default && sha256sum *")
+    pairs = [line.split() for line in listed.splitlines()]
+    url = f"http://mirror.{namespace.name}.svc.cluster.local:8000/en-default"
+    return [{"path": path, "parts": [f"{url}/{path}"], "sha256": digest} for digest, path in pairs]
+
+
+def example(name: str, files: list[dict[str, Any]]) -> dict[str, Any]:
+    """The spec of an example, small, with its English model alone, from a mirror."""
     spec: dict[str, Any] = copy.deepcopy(yaml.safe_load((ROOT / "examples" / f"{name}.yaml").read_text())["spec"])
     english = next(model for model in spec["models"] if model["name"] == "en-default")
-    english["source"] = f"image://{images['IMAGE_MODELS']}/models/en-default"
+    del english["source"]
+    english |= {"files": files, "autoscaling": {"minReplicas": 2}}
     english["resources"] = {"requests": {"cpu": "50m", "memory": "512Mi"}}
     return {
         "models": [english],
@@ -166,6 +182,7 @@ def example(name: str, images: Mapping[str, str]) -> dict[str, Any]:
             "autoscaling": {"minReplicas": 1},
             "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}},
         },
+        "modelStore": {"storage": {"size": "1Gi"}},
         "loadBalancer": {"replicas": 1, "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}}},
         "licenseProxy": {"replicas": 1, "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}}},
     }
@@ -176,6 +193,15 @@ def through_gateway(stack: OperatedStack) -> dict[str, Any]:
     namespace, name = stack.namespace.door.gateway.split("/")
     parent = {"name": name, "namespace": namespace, "sectionName": "https"}
     return {"type": "HTTPRoute", "hostnames": [stack.host], "parentRefs": [parent]}
+
+
+def through_ingress(stack: OperatedStack, host: str) -> dict[str, Any]:
+    """`spec.gateway.expose` for the cluster's Ingress class, as a merge patch over the above."""
+    door = stack.namespace.door
+    pair = {"tls.crt": door.tls_certificate.read_text(), "tls.key": door.tls_key.read_text()}
+    stack.namespace.secret("ingress-tls", pair, "kubernetes.io/tls")
+    ingress = {"ingressClassName": door.ingress_class, "tls": {"secretName": "ingress-tls"}}
+    return {"type": "Ingress", "hostnames": [host], "parentRefs": None, **ingress}
 
 
 def is_gone(stack: OperatedStack) -> bool:

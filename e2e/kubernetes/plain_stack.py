@@ -2,9 +2,11 @@
 
 import functools
 import hashlib
+import re
 import secrets
 import socket
 import ssl
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import grpc
 from e2e_cluster.door import Door
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from kubernetes.client import V1Pod
 from license_token.development import development_license
 from live_namespace import LiveNamespace, until
 
@@ -86,6 +89,17 @@ def is_served(door: Door, host: str) -> bool:
     except OSError:
         return False
     return answered.startswith(b"HTTP/1.1 4") and not answered.startswith(b"HTTP/1.1 404")
+
+
+def streams(namespace: LiveNamespace, recogniser: V1Pod) -> int:
+    """How many streams a recogniser has, by its own metrics."""
+    with (
+        namespace.forwarded(f"pod/{recogniser.metadata.name}", 9090) as port,
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page,
+    ):
+        found = re.search(r"^streaming_asr_streams_active (\S+)$", page.read().decode(), re.M)
+    assert found
+    return int(float(found[1]))
 
 
 def staying_node(namespace: LiveNamespace) -> str:

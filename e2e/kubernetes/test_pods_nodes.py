@@ -1,17 +1,15 @@
 """A node that is cut off, and comes back."""
 
 import concurrent.futures
-import re
 import threading
-import urllib.request
 from pathlib import Path
 
 import pytest
 from e2e_cluster.door import Door
-from kubernetes.client import V1Node, V1Pod
+from kubernetes.client import V1Node
 from listener import MOST_WRONG, recording, spoken, wrong
 from live_namespace import LiveNamespace, until
-from plain_stack import RECOGNISERS, PlainStack
+from plain_stack import RECOGNISERS, PlainStack, streams
 
 pytestmark = pytest.mark.kubernetes
 NOTICED_SECONDS = 90.0
@@ -43,17 +41,6 @@ def test_sessions_live_on_when_a_node_with_their_recogniser_is_cut_off_and_the_n
     assert max(wrong(listener, said) for listener in heard) <= MOST_WRONG
     until("the node is Ready again", lambda: is_ready(namespace, lost.spec.node_name), NOTICED_SECONDS)
     until("both recognisers are served again", lambda: served(namespace) == 2, NOTICED_SECONDS)
-
-
-def streams(namespace: LiveNamespace, recogniser: V1Pod) -> int:
-    """How many streams a recogniser has, by its own metrics."""
-    with (
-        namespace.forwarded(f"pod/{recogniser.metadata.name}", 9090) as port,
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page,
-    ):
-        found = re.search(r"^streaming_asr_streams_active (\S+)$", page.read().decode(), re.M)
-    assert found
-    return int(float(found[1]))
 
 
 def is_ready(namespace: LiveNamespace, name: str) -> bool:
