@@ -1,0 +1,127 @@
+"""The chart by a real helm: installed, tested, upgraded, rolled back, taken away, installed again."""
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2e_cluster import tools
+from e2e_cluster.door import Door
+from kubernetes import client
+from live_namespace import LiveNamespace, live_namespace, until
+from operated_stack import OperatedStack, issue_license
+from plain_stack import STARTUP_SECONDS
+
+pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(600)]
+CHART = Path(__file__).parents[2] / "charts" / "streaming-stack"
+RELEASE, STACK = "speech", "desk"
+CRD = "streamingstacks.streamingstack.dev"
+
+
+class Release:
+    """One release in a namespace of its own."""
+
+    def __init__(self, space: LiveNamespace, folder: Path, values: dict[str, Any]) -> None:
+        self.space, self._folder, self._values = space, folder, values
+
+    def helm(self, *argv: str) -> str:
+        """What helm prints; the test fails with its words where it fails."""
+        head = [str(tools.helm()), f"--kubeconfig={self.space.door.kubeconfig}", f"--namespace={self.space.name}"]
+        done = subprocess.run([*head, *argv], capture_output=True, text=True, check=False, timeout=400)
+        assert done.returncode == 0, f"helm {argv[0]}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+        return done.stdout
+
+    def put(self, verb: str, **changed: Any) -> str:
+        """install or upgrade with the values, top keys of them changed."""
+        file = self._folder / f"{verb}.json"
+        file.write_text(json.dumps(self._values | changed))
+        return self.helm(verb, RELEASE, str(CHART), f"--values={file}", "--wait", "--timeout=5m")
+
+    def level(self) -> str:
+        """How much the operator logs, as its Deployment says."""
+        found = self.space.apps.read_namespaced_deployment(f"{RELEASE}-streaming-stack-operator", self.space.name)
+        variables = {variable.name: variable.value for variable in found.spec.template.spec.containers[0].env}
+        return str(variables["LOGGING_LEVEL"])
+
+
+def _spec() -> dict[str, Any]:
+    model = {
+        "name": "en-default",
+        "speechModels": ["universal-streaming-english"],
+        "source": "image://localhost/streamingstack/test-models:1/models/en-default",
+        "resources": {"requests": {"cpu": "50m", "memory": "512Mi"}},
+    }
+    small = {"requests": {"cpu": "20m", "memory": "64Mi"}}
+    return {
+        "models": [model],
+        "autoscaling": {"provider": "None"},
+        "gateway": {"autoscaling": {"minReplicas": 1}, "resources": small},
+        "loadBalancer": {"replicas": 1, "resources": small},
+        "licenseProxy": {"replicas": 1, "resources": small},
+    }
+
+
+@pytest.fixture(scope="module")
+def release(door: Door, images: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    """Nothing is installed yet; a licence is there."""
+    folder = tmp_path_factory.mktemp("chart")
+    registry, _, _ = images["IMAGE_GATEWAY"].rpartition("/")
+    values = {
+        "scope": "namespaces",
+        "images": {"registry": registry},
+        "stack": {"enabled": True, "name": STACK, "spec": _spec()},
+    }
+    with live_namespace(door, "chart") as space:
+        issue_license(space, folder)
+        made = Release(space, folder, values)
+        yield made
+        # What is not in the namespace ends with the release alone.
+        made.helm("uninstall", RELEASE, "--ignore-not-found")
+
+
+def test_an_installed_chart_hears_and_what_it_says_next_is_true(release: Release) -> None:
+    notes = release.put("install")
+    assert f"{STACK}-first-key" in notes
+    stack = OperatedStack(release.space, STACK)
+    stack.await_condition("Ready", "True", STARTUP_SECONDS)
+    assert stack.first_key()
+    release.helm("test", RELEASE, "--timeout=5m")
+
+
+def test_an_upgrade_changes_the_operator_alone_and_a_rollback_takes_it_back(release: Release) -> None:
+    stack = OperatedStack(release.space, STACK)
+    gateways = {pod.metadata.uid for pod in stack.ready_pods("gateway")}
+    before = _definition_version(release)
+    release.put("upgrade", operator={"logLevel": "DEBUG"})
+    assert release.level() == "DEBUG"
+    assert _definition_version(release) >= before, "the hook wrote the definition"
+    assert not [role for role in _cluster_roles(release) if release.space.name in role], "the hook's rights ended"
+    release.helm("rollback", RELEASE, "--wait", "--timeout=5m")
+    assert release.level() == "INFO"
+    stack.await_condition("Ready", "True", STARTUP_SECONDS)
+    assert {pod.metadata.uid for pod in stack.ready_pods("gateway")} == gateways
+
+
+def test_taken_away_the_definition_and_the_claims_stay_and_it_can_come_again(release: Release) -> None:
+    stack, space = OperatedStack(release.space, STACK), release.space
+    release.helm("uninstall", RELEASE, "--wait", "--timeout=5m")
+    assert _definition_version(release)
+    until("the stack's workloads are gone", lambda: not space.apps.list_namespaced_deployment(space.name).items, 90)
+    claims = space.core.list_namespaced_persistent_volume_claim(
+        space.name, label_selector="app.kubernetes.io/component=license-proxy"
+    ).items
+    assert claims, "claims of the licence proxies stay"
+    release.put("install")
+    stack.await_condition("Ready", "True", STARTUP_SECONDS)
+
+
+def _definition_version(release: Release) -> int:
+    found = client.ApiextensionsV1Api(release.space.api).read_custom_resource_definition(CRD)
+    return int(found.metadata.resource_version)
+
+
+def _cluster_roles(release: Release) -> list[str]:
+    listed = client.RbacAuthorizationV1Api(release.space.api).list_cluster_role().items
+    return [role.metadata.name for role in listed]
