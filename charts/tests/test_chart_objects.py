@@ -1,5 +1,6 @@
 """What the chart renders: known to Kubernetes, without privileges, with the operator's rights and no more."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -152,3 +153,9 @@ def test_a_test_that_could_not_know_a_key_is_refused_with_the_remedy(tmp_path: P
     with pytest.raises(Refused, match=r"test\.apiKeySecret"):
         rendered(tmp_path, own)
     assert pods(rendered(tmp_path, over(own, at("test.apiKeySecret", "clear"))))["heard-streaming-stack-test"]
+
+
+def test_the_chart_is_of_the_same_version_as_the_project() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert chart["version"] == chart["appVersion"] == project["version"]

@@ -3,6 +3,7 @@
 Says how it went, never what was heard.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -36,12 +37,13 @@ def found(heard: str) -> float:
 
 def speak(link: ClientConnection, recording: Path) -> None:
     """Send the recording at its own pace, then the end."""
-    with wave.open(str(recording)) as audio:
+    # A link that ends is told by the side that listens.
+    with wave.open(str(recording)) as audio, contextlib.suppress(WebSocketException):
         frames = int(audio.getframerate() * CHUNK_SECONDS)
         while chunk := audio.readframes(frames):
             link.send(chunk)
             time.sleep(CHUNK_SECONDS)
-    link.send(json.dumps({"type": "Terminate"}))
+        link.send(json.dumps({"type": "Terminate"}))
 
 
 def session(url: str, key: str, recording: Path, patience: float) -> str:
