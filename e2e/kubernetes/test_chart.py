@@ -1,5 +1,7 @@
 """The chart by a real helm: installed, tested, upgraded, rolled back, taken away, installed again."""
 
+import concurrent.futures
+import contextlib
 import json
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -10,9 +12,10 @@ import pytest
 from e2e_cluster import tools
 from e2e_cluster.door import Door
 from kubernetes import client
+from listener import MOST_WRONG, Listener, recording, resolving, spoken, wrong
 from live_namespace import LiveNamespace, live_namespace, until
-from operated_stack import OperatedStack, issue_license
-from plain_stack import STARTUP_SECONDS
+from operated_stack import OperatedStack, issue_license, through_gateway
+from plain_stack import STARTUP_SECONDS, is_served
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(600)]
 CHART = Path(__file__).parents[2] / "charts" / "streaming-stack"
@@ -46,7 +49,7 @@ class Release:
         return str(variables["LOGGING_LEVEL"])
 
 
-def _spec() -> dict[str, Any]:
+def _spec(expose: dict[str, Any]) -> dict[str, Any]:
     model = {
         "name": "en-default",
         "speechModels": ["universal-streaming-english"],
@@ -57,7 +60,7 @@ def _spec() -> dict[str, Any]:
     return {
         "models": [model],
         "autoscaling": {"provider": "None"},
-        "gateway": {"autoscaling": {"minReplicas": 1}, "resources": small},
+        "gateway": {"autoscaling": {"minReplicas": 1}, "resources": small, "expose": expose},
         "loadBalancer": {"replicas": 1, "resources": small},
         "licenseProxy": {"replicas": 1, "resources": small},
     }
@@ -68,12 +71,13 @@ def release(door: Door, images: Mapping[str, str], tmp_path_factory: pytest.Temp
     """Nothing is installed yet; a licence is there."""
     folder = tmp_path_factory.mktemp("chart")
     registry, _, _ = images["IMAGE_GATEWAY"].rpartition("/")
-    values = {
-        "scope": "namespaces",
-        "images": {"registry": registry},
-        "stack": {"enabled": True, "name": STACK, "spec": _spec()},
-    }
     with live_namespace(door, "chart") as space:
+        spec = _spec(through_gateway(OperatedStack(space, STACK)))
+        values = {
+            "scope": "namespaces",
+            "images": {"registry": registry},
+            "stack": {"enabled": True, "name": STACK, "spec": spec},
+        }
         issue_license(space, folder)
         made = Release(space, folder, values)
         yield made
@@ -90,11 +94,12 @@ def test_an_installed_chart_hears_and_what_it_says_next_is_true(release: Release
     release.helm("test", RELEASE, "--timeout=5m")
 
 
-def test_an_upgrade_changes_the_operator_alone_and_a_rollback_takes_it_back(release: Release) -> None:
+def test_an_upgrade_cuts_no_session_and_a_rollback_takes_it_back(release: Release, recordings: Path) -> None:
     stack = OperatedStack(release.space, STACK)
     gateways = {pod.metadata.uid for pod in stack.ready_pods("gateway")}
     before = _definition_version(release)
-    release.put("upgrade", operator={"logLevel": "DEBUG"})
+    with _uncut_session(stack, recordings):
+        release.put("upgrade", operator={"logLevel": "DEBUG"})
     assert release.level() == "DEBUG"
     assert _definition_version(release) >= before, "the hook wrote the definition"
     assert not [role for role in _cluster_roles(release) if release.space.name in role], "the hook's rights ended"
@@ -115,6 +120,26 @@ def test_taken_away_the_definition_and_the_claims_stay_and_it_can_come_again(rel
     assert claims, "claims of the licence proxies stay"
     release.put("install")
     stack.await_condition("Ready", "True", STARTUP_SECONDS)
+
+
+@contextlib.contextmanager
+def _uncut_session(stack: OperatedStack, recordings: Path) -> Iterator[None]:
+    """A session through the Gateway that has begun; it hears everything, whatever happens meanwhile."""
+    door = stack.namespace.door
+    until(f"{stack.host} is served", lambda: is_served(door, stack.host), STARTUP_SECONDS)
+    pcm, said = recording(recordings)
+    listener = Listener()
+    with (
+        resolving(door.domain, door.ingress_address, str(door.ca_file)),
+        concurrent.futures.ThreadPoolExecutor() as pool,
+    ):
+        session = pool.submit(spoken, stack.host, stack.first_key(), pcm, speed=1.0, listener=listener)
+        assert listener.began.wait(STARTUP_SECONDS)
+        yield
+        session.result(timeout=180)
+    assert listener.errors == []
+    assert listener.terminated.is_set()
+    assert wrong(listener, said) <= MOST_WRONG
 
 
 def _definition_version(release: Release) -> int:
