@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from e2e_cluster.door import Door
@@ -25,6 +26,7 @@ from plain_stack import STARTUP_SECONDS, is_served, streams
 
 # The first of them waits until the stack is there.
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(600)]
+NAME = "speech"
 FOLLOWED_SECONDS = 60.0
 # A short rollout on a busy machine.
 ROLLED_SECONDS = 120.0
@@ -55,12 +57,18 @@ def space(
 
 
 @pytest.fixture(scope="module")
-def speech(door: Door, space: LiveNamespace, images: Mapping[str, str]) -> Iterator[OperatedStack]:
-    """A stack that is Ready, by its name at the Gateway."""
-    stack = OperatedStack(space, "speech")
+def description(space: LiveNamespace, images: Mapping[str, str]) -> dict[str, Any]:
+    """The spec of the stack."""
     spec = example("universal", mirror(space, images))
-    spec["gateway"]["expose"] = through_gateway(stack)
-    stack.create(spec)
+    spec["gateway"]["expose"] = through_gateway(OperatedStack(space, NAME))
+    return spec
+
+
+@pytest.fixture(scope="module")
+def speech(door: Door, space: LiveNamespace, description: dict[str, Any]) -> Iterator[OperatedStack]:
+    """A stack that is Ready, by its name at the Gateway."""
+    stack = OperatedStack(space, NAME)
+    stack.create(description)
     stack.await_condition("Ready", "True", STARTUP_SECONDS)
     until(f"{stack.host} is served", lambda: is_served(door, stack.host), FOLLOWED_SECONDS)
     with resolving(door.domain, door.ingress_address, str(door.ca_file)):
@@ -156,6 +164,22 @@ def test_what_makes_no_sense_is_refused_and_the_field_is_named(speech: OperatedS
     assert "gateway.sessions.targetPerPod" in str(refused.value.body)
 
 
+def test_a_stack_is_made_anew_under_its_name_while_the_old_pods_end(
+    door: Door, speech: OperatedStack, description: dict[str, Any], recordings: Path
+) -> None:
+    old_key = speech.first_key()
+    speech.delete()
+    until("the stack is gone", lambda: is_gone(speech), FOLLOWED_SECONDS)
+    speech.create(description)
+    speech.await_condition("Ready", "True", STARTUP_SECONDS)
+    until(f"{speech.host} is served", lambda: is_served(door, speech.host), FOLLOWED_SECONDS)
+    pcm, _ = recording(recordings)
+    heard = spoken(speech.host, speech.first_key(), pcm[: len(pcm) // 4], speed=1.0)
+    assert heard.errors == []
+    assert heard.transcript
+    assert speech.first_key() != old_key
+
+
 def test_a_deleted_stack_leaves_nothing_but_the_claims_of_its_usage(speech: OperatedStack) -> None:
     space = speech.namespace
     speech.delete()
@@ -182,7 +206,8 @@ def uncut_session(stack: OperatedStack, recordings: Path) -> Iterator[Listener]:
     pcm, said = recording(recordings)
     listener = Listener()
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        session = pool.submit(spoken, stack.host, stack.first_key(), pcm, speed=1.0, listener=listener)
+        key = stack.first_key()
+        session = pool.submit(spoken, stack.host, key, pcm, speed=1.0, listener=listener)
         assert listener.began.wait(FOLLOWED_SECONDS)
         yield listener
         session.result(timeout=180)
