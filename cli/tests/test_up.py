@@ -236,8 +236,9 @@ def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
 
 def test_a_missing_model_is_named_before_anything_starts(tmp_path: Path) -> None:
     stack = tmp_path / "stack.yaml"
-    text = MINIMAL.read_text()
-    stack.write_text(text[: text.index("      files:")] + "      source: file:///no/such/model\n")
+    described, named = re.subn(r"source: \S+", "source: file:///no/such/model", MINIMAL.read_text())
+    assert named == 1
+    stack.write_text(described)
     line = failing(str(stack), "--state", str(tmp_path / "state"), "--port-offset", str(free_offset()))
     assert line.startswith("streamingstack: cannot get the models: /no/such/model: no such folder")
 
@@ -255,7 +256,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_the_makefile_explains_every_target() -> None:
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    explained = re.findall(r"^  make (\w+) +\w", done.stdout, re.M)
+    explained = re.findall(r"^  make ([\w-]+) +\w", done.stdout, re.M)
     phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.M)
     assert phony is not None
     assert set(explained) == set(phony[1].split())
