@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from e2e_cluster.api_server import ApiServer
+from e2e_cluster.api_server import ApiServer, start_api
 from e2e_cluster.kubernetes_api import KubernetesApi
 from live_operator import Namespace, Running, install_definition, make_namespace, operator
 
@@ -20,11 +20,21 @@ def api(api_server_with_controllers: ApiServer) -> KubernetesApi:
 
 
 @pytest.fixture(scope="session")
-def _spaces(api: KubernetesApi) -> list[str]:
+def own_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubernetesApi]:
+    """An API server that nobody else has, for operators that watch the whole cluster."""
+    with start_api(tmp_path_factory.mktemp("own-api"), controllers=True) as server:
+        found = KubernetesApi(server.kubeconfig)
+        install_definition(found)
+        yield found
+
+
+@pytest.fixture(scope="session")
+def _spaces(api: KubernetesApi) -> Iterator[list[str]]:
     run = secrets.token_hex(3)
     names = [f"op-{run}-{number}" for number in range(_SPACES)]
     api.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in names])
-    return names
+    yield names
+    api.kubectl("delete", "namespace", "--wait=false", *names)
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +58,8 @@ def space(api: KubernetesApi, running: Running, _left: list[str]) -> Namespace:
 
 
 @pytest.fixture
-def elsewhere(api: KubernetesApi) -> Namespace:
+def elsewhere(api: KubernetesApi) -> Iterator[Namespace]:
     """A namespace that no running operator watches."""
-    return make_namespace(api, f"op-{secrets.token_hex(4)}")
+    made = make_namespace(api, f"op-{secrets.token_hex(4)}")
+    yield made
+    api.kubectl("delete", "namespace", "--wait=false", made.name)

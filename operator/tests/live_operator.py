@@ -20,7 +20,7 @@ from e2e_cluster.kubernetes_api import KubernetesApi
 from license_token import SigningKey, development_claims, issue
 
 # A machine with two cores may be busy with everything else.
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 IMAGES = ("GATEWAY", "LICENSE_PROXY", "LOAD_BALANCER", "ASR", "ASR_GPU", "MODEL_STORE")
 CHILD_KINDS = (
     "configmaps,secrets,services,persistentvolumeclaims,deployments.apps,statefulsets.apps,networkpolicies.networking.k8s.io,"
@@ -237,7 +237,20 @@ def install_definition(api: KubernetesApi) -> None:
     from stack_model.crd import definition_yaml
 
     api.apply_text(definition_yaml())
-    api.kubectl("wait", "--for=condition=Established", "crd/streamingstacks.streamingstack.dev", "--timeout=60s")
+    until_served(api)
+
+
+def until_served(api: KubernetesApi) -> None:
+    """Wait until StreamingStacks can be asked for."""
+
+    def served() -> bool:
+        try:
+            api.kubectl("get", "--raw", "/apis/streamingstack.dev/v1alpha1/streamingstacks")
+        except ClusterError:
+            return False
+        return True
+
+    until("StreamingStacks are served", served)
 
 
 def make_namespace(api: KubernetesApi, name: str) -> Namespace:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from e2e_cluster.api_server import start_api
 from e2e_cluster.kubernetes_api import KubernetesApi
-from live_operator import Namespace, good_license, install_definition, make_namespace, operator, stack, until
+from live_operator import Namespace, good_license, make_namespace, operator, stack, until, until_served
 from stack_model.crd import definition
 
 pytest_plugins = ["e2e_cluster.testing", "live_fixtures"]
@@ -105,9 +105,8 @@ def test_a_bad_stack_that_an_older_definition_let_through_is_reported_and_its_ch
         api.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "old"}}])
         api.apply([{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "old"}}])
         space = Namespace(api, "old")
-        schema = _without_rules(definition())
-        api.apply([schema])
-        api.kubectl("wait", "--for=condition=Established", f"crd/{schema['metadata']['name']}", "--timeout=60s")
+        api.apply([_without_rules(definition())])
+        until_served(api)
         with operator(server.kubeconfig, tmp_path / "log", "old"):
             space.apply(stack())
             space.until_made()
@@ -121,9 +120,11 @@ def test_a_bad_stack_that_an_older_definition_let_through_is_reported_and_its_ch
             space.until_condition("demo", "Accepted", "Accepted")
 
 
-def test_the_whole_cluster_can_be_watched_too(api: KubernetesApi, elsewhere: Namespace, tmp_path: Path) -> None:
-    install_definition(api)
-    with operator(api.kubeconfig, tmp_path / "log", ""):
-        elsewhere.stack()
-        elsewhere.until_made()
-        assert make_namespace(api, f"{elsewhere.name}-b").children() == {}
+def test_the_whole_cluster_can_be_watched_too(own_api: KubernetesApi, tmp_path: Path) -> None:
+    first = make_namespace(own_api, "first")
+    with operator(own_api.kubeconfig, tmp_path / "log", ""):
+        later = make_namespace(own_api, "later")
+        for space in (first, later):
+            space.stack()
+            space.until_made()
+            space.kubectl("delete", "streamingstack", "demo")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from e2e_cluster.kubernetes_api import KubernetesApi
-from live_operator import Namespace, operator, until
+from live_operator import Namespace, make_namespace, operator, until
 
 pytest_plugins = ["e2e_cluster.testing", "live_fixtures"]
 pytestmark = pytest.mark.cluster
@@ -47,8 +47,10 @@ def _grant(space: Namespace, shape: str) -> None:
 
 
 @pytest.mark.parametrize("shape", ["cluster", "namespaces"])
-def test_the_granted_rights_are_enough_for_a_life_of_a_stack(elsewhere: Namespace, tmp_path: Path, shape: str) -> None:
-    space = elsewhere
+def test_the_granted_rights_are_enough_for_a_life_of_a_stack(
+    own_api: KubernetesApi, tmp_path: Path, shape: str
+) -> None:
+    space = make_namespace(own_api, f"rights-{shape}")
     _grant(space, shape)
     watched = "" if shape == "cluster" else space.name
     with operator(_kubeconfig(space, tmp_path), tmp_path / "log", watched, UNLISTED_SECONDS="0") as running:
@@ -75,8 +77,7 @@ def _is_optional(line: str) -> bool:
     return 'kind="StorageClass"' in line or 'kind="Node"' in line
 
 
-def test_no_rule_says_everything(api: KubernetesApi) -> None:
-    assert api.kubeconfig.exists()
+def test_no_rule_says_everything() -> None:
     for rule in RULES["namespaced"] + RULES["cluster"]:
         assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"]
         assert not any("/" in group for group in rule["apiGroups"]), "a group, never a version"
