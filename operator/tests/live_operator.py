@@ -220,7 +220,7 @@ def operator(kubeconfig: Path, log: Path, namespaces: str, **environment: str) -
         process = subprocess.Popen(argv, env=given, stderr=output, stdin=subprocess.DEVNULL)
     running = Running(process, log)
     try:
-        until("the operator is ready", running.ready)
+        until("the operator is ready", running.ready, 180)
         yield running
     finally:
         if process.poll() is None:
