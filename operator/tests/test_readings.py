@@ -128,6 +128,22 @@ async def test_a_pod_that_does_not_answer_says_nothing_and_holds_up_no_other() -
     assert readings.get(fine) == Reading(active=3, capacity=48)
 
 
+async def test_a_licence_proxy_without_metrics_still_tells_its_state() -> None:
+    cache = Cache()
+    seen = pod("l", names.LICENSE_PROXY)
+    cache.put(DEMO, POD, "l", seen)
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        return (
+            httpx2.Response(200, json={"state": "Connected"}) if "status" in request.url.path else httpx2.Response(404)
+        )
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as http:
+        readings = Readings(cache, http, lambda _: None)
+        await readings.read_all()
+    assert readings.get(seen) == Reading(license_state="Connected")
+
+
 async def test_a_pod_that_is_gone_is_forgotten() -> None:
     cache = Cache()
     seen = pod("g")

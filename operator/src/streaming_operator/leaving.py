@@ -80,7 +80,8 @@ def streams_of(pool: str, children: Mapping[ChildKey, Seen], readings: Mapping[s
 def undelivered_proxies(children: Mapping[ChildKey, Seen], readings: Mapping[str, Reading], wanted: int) -> int:
     """How many licence proxies must stay though `wanted` would do: up to the highest one with usage not delivered.
 
-    A proxy beyond `wanted` that does not say counts as one that has some.
+    A proxy beyond `wanted` that does not answer counts as one that has some; one that answers and counts none, as the
+    vendor's, holds up nothing.
     """
     highest = 0
     for (kind, name), pod in children.items():
@@ -90,6 +91,6 @@ def undelivered_proxies(children: Mapping[ChildKey, Seen], readings: Mapping[str
         reading = readings.get(pod.uid)
         if pod.terminating or not isinstance(pod.state, PodState) or not pod.state.address:
             continue
-        if reading is None or reading.backlog is None or reading.backlog > 0:
+        if reading is None or (reading.backlog or 0) > 0:
             highest = max(highest, int(ordinal) + 1)
     return highest

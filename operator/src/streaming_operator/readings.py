@@ -100,10 +100,19 @@ class Readings:
     async def _license_proxy(self, pod: Seen) -> Reading:
         body = await self._get(pod, names.LICENSE_PROXY_PORT, "/v1/status")
         status = msgspec.json.decode(body, type=_LicenseStatus)
-        text = (await self._get(pod, names.LICENSE_PROXY_PORT, "/metrics")).decode()
         until = datetime.fromisoformat(status.trust_expiration) if status.trust_expiration else None
-        pending = _count(total(text, "license_proxy_usage_sessions_pending"))
+        pending = await self._pending(pod)
         return Reading(license_state=status.state, trust_expiration=until, backlog=pending)
+
+    async def _pending(self, pod: Seen) -> int | None:
+        """Sessions with usage to deliver; None where the proxy has no metrics, as the vendor's."""
+        try:
+            text = (await self._get(pod, names.LICENSE_PROXY_PORT, "/metrics")).decode()
+        except httpx2.HTTPStatusError as refused:
+            if refused.response.status_code == httpx2.codes.NOT_FOUND:
+                return None
+            raise
+        return _count(total(text, "license_proxy_usage_sessions_pending"))
 
     async def _get(self, pod: Seen, port: int, path: str) -> bytes:
         address = getattr(pod.state, "address", "")
