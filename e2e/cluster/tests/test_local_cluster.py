@@ -33,10 +33,12 @@ def traces() -> dict[str, object]:
 @pytest.fixture(scope="module")
 def cluster(traces: dict[str, object]) -> Iterator[ClusterPlan]:
     made = plan("test")
-    local.up(made, print, preflight.calico_folder())
-    yield made
-    if teardown.remains(made):
-        local.down(made, print)
+    try:
+        local.up(made, print, preflight.calico_folder())
+        yield made
+    finally:  # one that came up by half holds the addresses as well
+        if teardown.remains(made):
+            local.down(made, print)
 
 
 def _machine() -> dict[str, object]:

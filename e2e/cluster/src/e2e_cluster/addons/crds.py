@@ -5,7 +5,10 @@ from pathlib import Path
 
 from e2e_cluster.kubernetes_api import KubernetesApi
 
-_ESTABLISHED = '{range .items[*]}{.metadata.name} {.status.conditions[?(@.type=="Established")].status}{"\\n"}{end}'
+# A template and not a path: the conditions of a definition made this moment are null, which a path refuses.
+_CONDITIONS = (
+    '{{range .items}}{{.metadata.name}}{{range .status.conditions}} {{.type}}={{.status}}{{end}}{{"\\n"}}{{end}}'
+)
 
 
 def apply_crds(api: KubernetesApi, files: Sequence[Path]) -> None:
@@ -18,5 +21,5 @@ def apply_crds(api: KubernetesApi, files: Sequence[Path]) -> None:
 
 
 def _all_served(api: KubernetesApi) -> bool:
-    told = api.kubectl("get", "crd", "-o", f"jsonpath={_ESTABLISHED}").splitlines()
-    return bool(told) and all(line.endswith(" True") for line in told)
+    told = api.kubectl("get", "crd", "-o", f"go-template={_CONDITIONS}").splitlines()
+    return bool(told) and all("Established=True" in line.split() for line in told)
