@@ -257,3 +257,26 @@ def test_a_word_moved_to_its_segments_start_is_known_when_it_is_heard_again() ->
     assert len(segment.close(Hypothesis((word("him", 9000, 9450),)), 10_500 * MS)) == 1
     again = Hypothesis((word("him", 9000, 9450), word("so", 10_600, 10_900)))
     assert [w.text for w in segment.close(again, 11_500 * MS)] == ["so"]
+
+
+@pytest.mark.parametrize("replacing", [False, True])
+def test_a_segment_in_which_nothing_is_heard_soon_goes_without_the_last_ones_words(replacing: bool) -> None:
+    begins = 9500 * MS
+    before = [word("clear", 7000, 7500)]
+    segment = SegmentWords(replacing=replacing, start=begins, floor=8000 * MS, earliest=begins, before=before)
+    deaf = Hypothesis((word("clear", 7000, 7500),))
+    starts = []
+    for at in range(begins + GRID, begins + 4 * GRID, GRID):
+        starts.append(segment.window_start(at))
+        assert segment.commit(deaf, at) == ([], [])
+    assert starts == [6800 * MS, 6800 * MS, begins]
+
+
+@pytest.mark.parametrize("replacing", [False, True])
+def test_a_segment_of_which_something_was_heard_keeps_its_window(replacing: bool) -> None:
+    begins = 9500 * MS
+    before = [word("clear", 7000, 7500)]
+    segment = SegmentWords(replacing=replacing, start=begins, floor=8000 * MS, earliest=begins, before=before)
+    segment.commit(Hypothesis((*before, word("faint", 9600, 9900))), begins + 2 * GRID)
+    assert not segment.drop_context()
+    assert segment.window_start(begins + 3 * GRID) == 6800 * MS

@@ -38,6 +38,8 @@ class Limits:
     shift: int = SAMPLE_RATE * 8 // 10
     # Heard before the segment: words of the last one in this much audio are decoded again, as context only.
     before: int = 8 * SAMPLE_RATE
+    # A segment this long in which nothing was heard goes without such context.
+    unheard: int = 2 * GRID
     # How far a word must lie beyond the seam of two segments to be surely on one side.
     seam: int = SAMPLE_RATE * 15 // 100
     # A word this near to the end of the window lacks what comes behind it: it waits for another decode.
@@ -76,7 +78,7 @@ class SegmentWords:
         self._floor = floor
         self._earliest = max(earliest, floor)
         self._before = list(before)
-        self._start = max(start, floor)
+        self._start = self._own_start = max(start, floor)
         if (near := self._context_start(start)) is not None:
             self._start = near
         self._open: list[HeardWord] = []
@@ -99,6 +101,8 @@ class SegmentWords:
         self._open = fresh[len(agreed) :]
         new = [*self._owed, *agreed, *self._move_on(at)]
         self._owed = []
+        if at - self._earliest >= self._limits.unheard:
+            self.drop_context()
         if self._replacing:
             return [], [*self.final, *self._open]
         return new, list(self._open)
@@ -120,6 +124,16 @@ class SegmentWords:
         new, self._open, self._owed = [*self._owed, *fresh], [], []
         self.final += fresh
         return new
+
+    def drop_context(self) -> bool:
+        """Where nothing of the segment was heard yet, let the window begin with it; whether that changes the window.
+
+        A clear voice in the same window makes the model take a faint one after it for noise.
+        """
+        if self.final or self._open or self._owed or self._start >= self._own_start:
+            return False
+        self._start = self._own_start
+        return True
 
     def ending(self, closing: Sequence[HeardWord]) -> list[HeardWord]:
         """The last words of the segment, now that it is closed with `closing`: `before` of the next."""

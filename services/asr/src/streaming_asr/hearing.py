@@ -91,6 +91,9 @@ class Hearing:
         window = self._window(self._words.window_start(at), at)
         self.last, self.eot_score = await asyncio.gather(self._engine.decode(window), self._engine.end_of_turn(turn))
         self._closing = self._words.close(self.last, at)
+        if self._words.drop_context():
+            self.last = await self._engine.decode(self._window(self._words.window_start(at), at))
+            self._closing = self._words.close(self.last, at)
         self._voiced_since_close = self._voiced_since_grid = False
         return self._index.final(self._closing)
 

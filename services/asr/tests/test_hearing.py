@@ -1,0 +1,58 @@
+"""What is asked of the engine, and what becomes of its answers."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from streaming_asr.endpointing import Segment
+from streaming_asr.engine import SAMPLE_RATE, HeardWord, Hypothesis, Window
+from streaming_asr.hearing import Hearing
+from streaming_asr.inbox import Recording
+from streamingstack.asr.v1 import recognizer_pb2 as pb
+
+CLEAR = HeardWord("clear", 1 * SAMPLE_RATE, 2 * SAMPLE_RATE, 0.9)
+FAINT = HeardWord("faint", 6 * SAMPLE_RATE, 7 * SAMPLE_RATE, 0.4)
+END = 8 * SAMPLE_RATE
+
+
+@dataclass
+class Dazzled:
+    """Hears a faint word only where no clear one is in the same window."""
+
+    windows: list[tuple[int, int]] = field(default_factory=list)
+
+    async def decode(self, window: Window) -> Hypothesis:
+        start, end = window.first_sample, window.first_sample + len(window.pcm)
+        self.windows.append((start, end))
+        audible = [word for word in (CLEAR, FAINT) if start <= word.start and word.end <= end]
+        return Hypothesis(tuple(audible[:1]))
+
+    async def glimpse(self, window: Window) -> Hypothesis | None:
+        return await self.decode(window)
+
+    async def end_of_turn(self, window: Window) -> float:
+        return 0.5
+
+
+@pytest.mark.parametrize("replacing", [False, True])
+async def test_a_faint_utterance_after_a_clear_one_is_heard(replacing: bool) -> None:
+    engine, recording = Dazzled(), Recording(0)
+    recording.append(bytes(2 * END))
+    hearing = Hearing(pb.Open(route="en-default"), engine, recording, replacing=replacing)
+    said = []
+    for number, (start, floor, end) in enumerate([(SAMPLE_RATE, 0, 3), (5 * SAMPLE_RATE, 3 * SAMPLE_RATE, 8)]):
+        hearing.begin(Segment(number, start, floor))
+        hearing.voiced()
+        said.append([word.text for word in await hearing.close(end * SAMPLE_RATE)])
+        hearing.end()
+    assert said == [["clear"], ["faint"]]
+    assert [start for start, _ in engine.windows][-2:] == [CLEAR.start - SAMPLE_RATE // 5, 5 * SAMPLE_RATE]
+
+
+async def test_where_nobody_was_heard_before_an_empty_decode_is_not_done_twice() -> None:
+    engine, recording = Dazzled(), Recording(0)
+    recording.append(bytes(2 * END))
+    hearing = Hearing(pb.Open(route="en-default"), engine, recording, replacing=False)
+    hearing.begin(Segment(0, 3 * SAMPLE_RATE, 0))
+    hearing.voiced()
+    assert await hearing.close(5 * SAMPLE_RATE) == []
+    assert len(engine.windows) == 1
