@@ -67,8 +67,6 @@ def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
 
 
 def test_the_page_for_production_has_every_alert_of_the_chart_and_no_other() -> None:
-    rules = ROOT.glob("charts/streaming-stack/alerts/*.yaml")
-    alerts = {
-        rule["alert"] for file in rules for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]
-    }
+    files = [yaml.safe_load(file.read_text()) for file in ROOT.glob("charts/streaming-stack/alerts/*.yaml")]
+    alerts = {rule["alert"] for file in files for group in file["groups"] for rule in group["rules"]}
     assert set(re.findall(r"^\| `(Streaming\w+)`", PRODUCTION.read_text(), re.MULTILINE)) == alerts
