@@ -33,6 +33,16 @@ def test_the_earlier_of_two_times_holds() -> None:
     assert schedule.take(1000) is None
 
 
+def test_a_key_that_is_due_in_a_year_and_added_before_that_again_and_again_takes_no_more_room() -> None:
+    schedule = Schedule()
+    for minute in range(1000):
+        schedule.add(A, at=minute * 60.0)
+        assert schedule.take(minute * 60.0) == A
+        schedule.done(A)
+        schedule.add(A, at=minute * 60.0 + 365 * 86400)
+    assert len(schedule) < 100
+
+
 def test_a_key_is_never_worked_on_twice_at_once_and_runs_again_if_it_was_added_meanwhile() -> None:
     schedule = Schedule()
     schedule.add(A, 0)

@@ -16,6 +16,8 @@ from streaming_operator.kinds import Key
 FIRST_BACKOFF_SECONDS = 1.0
 LONGEST_BACKOFF_SECONDS = 60.0
 RESYNC_SECONDS = 300.0
+# Replaced entries of the heap that are borne before it is made anew.
+_SPARE_ENTRIES = 64
 
 log = get_logger(__name__)
 
@@ -35,6 +37,10 @@ class Schedule:
         if known is None or at < known:
             self._due[key] = at
             heapq.heappush(self._heap, (at, key))
+        if len(self._heap) > 2 * len(self._due) + _SPARE_ENTRIES:
+            # A licence ends in a year: without this each reconcile until then would leave an entry behind.
+            self._heap = [(due, waiting) for waiting, due in self._due.items()]
+            heapq.heapify(self._heap)
 
     def take(self, now: float) -> Key | None:
         """A key that is due and that nobody works on; it is the caller's until `done` or `failed`."""
@@ -71,6 +77,10 @@ class Schedule:
         self._due.pop(key, None)  # what was added meanwhile waits for the backoff too
         self.add(key, now + delay)
         return delay
+
+    def __len__(self) -> int:
+        """Entries kept, those that earlier ones have replaced included."""
+        return len(self._heap)
 
     def depth(self, now: float) -> int:
         """Keys that are due, and those being worked on."""
