@@ -1,6 +1,7 @@
 """The operator with the rights of `operator/rbac.yaml` and no others, in both shapes."""
 
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import yaml
 from e2e_cluster.kubernetes_api import KubernetesApi
 from live_operator import Namespace, make_namespace, operator, until
+from streaming_operator.handlers import settings
 
 pytest_plugins = ["e2e_cluster.testing", "live_fixtures"]
 pytestmark = pytest.mark.cluster
@@ -70,6 +72,24 @@ def test_the_granted_rights_are_enough_for_a_life_of_a_stack(
         asked = [line for line in forbidden if shape == "cluster" or not _is_optional(line)]
         assert asked == []
         assert "forbidden" not in running.log.read_text().lower()
+
+
+def test_a_watched_namespace_that_went_with_its_rights_holds_up_no_other(
+    own_api: KubernetesApi, tmp_path: Path
+) -> None:
+    space = make_namespace(own_api, "rights-left")
+    _grant(space, "namespaces")
+    with operator(_kubeconfig(space, tmp_path), tmp_path / "log", f"{space.name},rights-gone"):
+        space.stack()
+        space.until_made()
+        space.kubectl("delete", "streamingstack", "demo")
+
+
+def test_the_watch_of_stacks_is_tried_for_ever() -> None:
+    """Where kopf's attempts end, the whole operator does."""
+    pauses = list(islice(settings("pod").networking.error_backoffs, 1000))  # type: ignore[arg-type]
+    assert len(pauses) == 1000
+    assert max(pauses) <= 30
 
 
 def _is_optional(line: str) -> bool:

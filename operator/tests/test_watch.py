@@ -136,6 +136,41 @@ async def test_no_trouble_ends_a_watch(trouble: Answer, when: str, monkeypatch: 
     await _watched(Script(*before, trouble, *after), _holds("a", "b"), monkeypatch)
 
 
+FORBIDDEN = httpx2.Response(403, json={"code": 403, "reason": "Forbidden", "message": "no"})
+
+
+@pytest.mark.parametrize(("namespace", "holds_up"), [("closed", False), (None, True)])
+async def test_a_namespace_that_is_closed_to_us_holds_up_no_other_and_a_cluster_that_is_does(
+    namespace: str | None, holds_up: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming_operator.watch.FIRST_RETRY_SECONDS", 0.01)
+    script = Script(*[FORBIDDEN] * 4)
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(script), base_url="http://api") as http:
+        sink = Sightings(Cache(), Stacks(), lambda *_: None)
+        watch = Watch(ApiServer(http), DEPLOYMENT, namespace, "a=b", sink, asyncio.Event(), asyncio.Semaphore(1))
+        task = asyncio.create_task(watch.run())
+        async with asyncio.timeout(10):
+            while len(script.asked) < 5:
+                await asyncio.sleep(0.005)
+        assert watch.synced.is_set() is not holds_up
+        assert not task.done()
+        task.cancel()
+
+
+async def test_a_server_that_finds_every_version_too_old_is_not_asked_in_a_tight_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streaming_operator.watch.FIRST_RETRY_SECONDS", 0.2)
+    script = Script(*[_list("a"), _events(("ERROR", GONE))] * 200)
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(script), base_url="http://api") as http:
+        sink = Sightings(Cache(), Stacks(), lambda *_: None)
+        watch = Watch(ApiServer(http), DEPLOYMENT, None, "a=b", sink, asyncio.Event(), asyncio.Semaphore(1))
+        task = asyncio.create_task(watch.run())
+        await asyncio.sleep(0.8)
+        task.cancel()
+    assert 2 <= len(script.asked) <= 12
+
+
 async def test_silence_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
     script = Script(_list("a"), httpx2.ReadTimeout("silent"), _events(("ADDED", _at("b", "11"))))
     await _watched(script, _holds("a", "b"), monkeypatch)

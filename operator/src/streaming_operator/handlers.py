@@ -3,7 +3,8 @@
 Only `on.event`: kopf then adds no finalizer and no annotation to users' objects, and a deletion waits for nobody.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 from typing import Any
 
 import kopf
@@ -13,6 +14,16 @@ from streaming_operator.kinds import STACK, Key
 
 # Called with the key, and whether the stack was deleted.
 Notice = Callable[[Key, bool], None]
+
+
+class Backoffs:
+    """Seconds between attempts, without end: where they end, so does the operator.
+
+    One namespace that was deleted, and our rights with it, would take the operator away from all others.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        return chain((1.0, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0), repeat(30.0))
 
 
 def registry(notice: Notice) -> kopf.OperatorRegistry:
@@ -40,6 +51,7 @@ def settings(pod_name: str) -> kopf.OperatorSettings:
     chosen.posting.reporting_instance = pod_name
     chosen.networking.request_timeout = 30
     chosen.networking.connect_timeout = 10
+    chosen.networking.error_backoffs = Backoffs()
     chosen.watching.connect_timeout = 10
     chosen.watching.chunk_size = 500
     chosen.scanning.disabled = True  # no list or watch of namespaces and custom resource definitions

@@ -17,6 +17,8 @@ from streaming_operator.seen import Metadata, Seen, seen
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 30.0
 _SHORTEST, _LONGEST = 240, 480
+# Refusals after which a namespace counts as closed to us; rights that were granted a moment ago are seen by then.
+_BELIEVED = 3
 
 log = get_logger(__name__)
 
@@ -52,6 +54,7 @@ class Watch:
     async def run(self) -> None:
         """Until cancelled. Nothing that the API server does ends it."""
         delay = FIRST_RETRY_SECONDS
+        forbidden = 0
         version = ""
         while True:
             try:
@@ -63,11 +66,13 @@ class Watch:
                     version = self._take(event) or version
                     delay = FIRST_RETRY_SECONDS
             except ApiRefusal as refusal:
-                if refusal.code == 410 or refusal.reason == "Expired":
-                    version = ""
-                    continue
-                self._tell(refusal)
                 version = ""
+                if refusal.code != 410 and refusal.reason != "Expired":
+                    self._tell(refusal)
+                forbidden += refusal.code == 403
+                if self.namespace and forbidden >= _BELIEVED:
+                    # A namespace that was deleted took our rights in it along: the others must not wait for it.
+                    self.synced.set()
             except (ApiUnreachable, msgspec.DecodeError) as failure:
                 self._tell(failure)
             else:
