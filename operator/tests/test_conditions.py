@@ -322,7 +322,7 @@ CASES = [
         Is.SCALING_SIGNAL,
         "False",
         Reason.NO_SIGNAL,
-        ("external scaler", "metrics adapter"),
+        ("external scaler", "kubectl scale"),
         spec={"autoscaling": {"provider": "KEDA"}},
         facts={"apis": frozenset({SCALED_OBJECT})},
     ),
