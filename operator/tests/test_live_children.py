@@ -104,11 +104,13 @@ def test_a_child_that_was_deleted_comes_back(space: Namespace) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["configmap/demo-gateway-models", "deployment/demo-gateway"])
+@pytest.mark.parametrize("kind", ["configmap/demo-gateway-models", "deployment/demo-gateway", "secret/demo-first-key"])
 def test_an_object_of_somebody_else_is_left_alone_until_it_goes(space: Namespace, kind: str) -> None:
     name = kind.partition("/")[2]
     if kind.startswith("configmap"):
         theirs: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"theirs": "x"}}
+    elif kind.startswith("secret"):
+        theirs = {"apiVersion": "v1", "kind": "Secret", "stringData": {"theirs": "x"}}
     else:
         template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
         spec = {"replicas": 0, "selector": {"matchLabels": {"a": "b"}}, "template": template}

@@ -1,4 +1,5 @@
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
 
 import httpx2
 import pytest
@@ -126,6 +127,30 @@ async def test_a_pod_that_does_not_answer_says_nothing_and_holds_up_no_other() -
         await readings.read_all()
     assert readings.get(mute) is None
     assert readings.get(fine) == Reading(active=3, capacity=48)
+
+
+async def _endless(pause: float) -> AsyncIterator[bytes]:
+    while True:
+        yield b"# " + b"x" * 100_000 + b"\n"
+        await asyncio.sleep(pause)
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05])
+async def test_a_pod_that_never_ends_its_answer_is_left_to_itself(
+    pause: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streaming_operator.readings.TIMEOUT_SECONDS", 0.5 if pause else 60.0)
+    cache = Cache()
+    seen = pod("endless")
+    cache.put(DEMO, POD, "endless", seen)
+
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, content=_endless(pause))
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as http, asyncio.timeout(20):
+        readings = Readings(cache, http, lambda _: None)
+        await readings.read_all()
+    assert readings.get(seen) is None
 
 
 async def test_a_licence_proxy_without_metrics_still_tells_its_state() -> None:

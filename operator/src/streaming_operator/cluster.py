@@ -46,7 +46,7 @@ from streaming_operator.manifests import (
     with_size,
 )
 from streaming_operator.refusals import child_failure, name_conflict
-from streaming_operator.seen import LEAVING_SINCE, Autoscaling, PodState, Seen, Size, seen
+from streaming_operator.seen import LEAVING_SINCE, Autoscaling, Metadata, PodState, Seen, Size, seen
 
 # The sizes of what autoscalers scale belong to this manager, so that our applies, which never name them, reset none.
 SIZE_MANAGER = f"{names.FIELD_MANAGER}-size"
@@ -62,6 +62,10 @@ class Waiting(Exception):
     def __init__(self, message: str, delay: float = 2.0) -> None:
         self.delay = delay
         super().__init__(message)
+
+
+class NameTaken(Exception):
+    """An object that everything else needs has somebody else's; the message names it and the remedy."""
 
 
 @dataclass
@@ -135,7 +139,7 @@ class Cluster:
     async def first_key_hash(self, owner: Owner) -> str:
         """The sha256 of the stack's first API key, which is made where it is missing; the key itself is never told.
 
-        Raises Waiting where its Secret is somebody else's, or of before.
+        Raises NameTaken where its Secret is somebody else's, Waiting where it is of before.
         """
         name = names.first_key(owner.key.name)
         found = await self._api.get(SECRET, owner.key.namespace, name)
@@ -147,9 +151,10 @@ class Cluster:
                 if refusal.reason != "AlreadyExists":
                     raise
                 raise Waiting(f"Secret {name} was made meanwhile") from None
-        _, known = seen(SECRET, found)
+        metadata, known = seen(SECRET, found)
         if known.owner != owner.uid:
-            raise Waiting(f"Secret {name} does not belong to this stack; delete it, or name the stack otherwise", 10.0)
+            _wait_for_end(owner, SECRET, metadata)
+            raise NameTaken(name_conflict(SECRET, owner.key.namespace, name).message)
         return sha256(base64.b64decode(_secret.decode(found).data.get(FIRST_KEY, ""))).hexdigest()
 
     async def mark_leaving(self, key: Key, deployment: str, since: str | None) -> None:
@@ -216,10 +221,7 @@ class Cluster:
         if body is None:
             return None
         metadata, known = seen(kind, body)
-        owners = metadata.owner_references or ()
-        former = any(o.kind == STACK.name and o.name == owner.key.name and o.uid != owner.uid for o in owners)
-        if known.terminating or former:
-            raise Waiting(f"{kind.name} {name} of before is being deleted")
+        _wait_for_end(owner, kind, metadata)
         return known
 
     async def _write(self, owner: Owner, kind: Kind, child: Child, known: Seen | None) -> Seen:
@@ -275,6 +277,14 @@ class _Secret(msgspec.Struct):
 
 
 _secret = msgspec.json.Decoder(_Secret)
+
+
+def _wait_for_end(owner: Owner, kind: Kind, metadata: Metadata) -> None:
+    """Raise Waiting where the object is on its way out, as is what a former stack of the same name had."""
+    owners = metadata.owner_references or ()
+    former = any(o.kind == STACK.name and o.name == owner.key.name and o.uid != owner.uid for o in owners)
+    if metadata.deletion_timestamp is not None or former:
+        raise Waiting(f"{kind.name} {metadata.name} of before is being deleted")
 
 
 def _kind(child: Child) -> Kind:

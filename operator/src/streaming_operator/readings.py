@@ -19,6 +19,7 @@ from streaming_operator.reading import Reading, Summary, is_notable, summary
 from streaming_operator.seen import PodState, Seen
 
 TIMEOUT_SECONDS = 3.0
+LARGEST_BYTES = 4 * 1024 * 1024
 SIDE_BY_SIDE = 16
 PODS_PER_SECOND = 50.0
 
@@ -81,7 +82,7 @@ class Readings:
         async with self._gate:
             try:
                 self._taken[pod.uid] = await self._read(pod)
-            except (httpx2.HTTPError, httpx2.StreamError, msgspec.DecodeError, UnicodeDecodeError, ValueError):
+            except (httpx2.HTTPError, httpx2.StreamError, msgspec.DecodeError, TimeoutError, ValueError):
                 self._taken.pop(pod.uid, None)  # a pod that does not answer says nothing; others tell why
 
     async def _read(self, pod: Seen) -> Reading:
@@ -117,9 +118,19 @@ class Readings:
     async def _get(self, pod: Seen, port: int, path: str) -> bytes:
         address = getattr(pod.state, "address", "")
         host = f"[{address}]" if ":" in address else address
-        response = await self._http.get(f"http://{host}:{port}{path}", timeout=TIMEOUT_SECONDS)
-        response.raise_for_status()
-        return response.content
+        # Anybody who may make a pod may label it as one of ours: it must not hold the others up, nor fill the memory.
+        found = bytearray()
+        plain = {"Accept-Encoding": "identity"}
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            async with self._http.stream("GET", f"http://{host}:{port}{path}", headers=plain) as response:
+                response.raise_for_status()
+                if "content-encoding" in response.headers:
+                    raise ValueError("an answer that may grow when it is unpacked, which nobody asked for")
+                async for chunk in response.aiter_bytes():
+                    found += chunk
+                    if len(found) > LARGEST_BYTES:
+                        raise ValueError(f"an answer of more than {LARGEST_BYTES} bytes")
+        return bytes(found)
 
     def _tell(self, key: Key, pods: list[Seen]) -> None:
         now = summary((pod, self._taken.get(pod.uid)) for pod in pods)

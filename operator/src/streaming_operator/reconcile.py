@@ -13,7 +13,7 @@ from streaming_operator import leaving, names
 from streaming_operator.api_server import ApiServer
 from streaming_operator.cache import Cache
 from streaming_operator.children import build_children
-from streaming_operator.cluster import Applied, Cluster, Waiting
+from streaming_operator.cluster import Applied, Cluster, NameTaken, Waiting
 from streaming_operator.facts import Inputs
 from streaming_operator.inputs import Gatherer
 from streaming_operator.kinds import DEPLOYMENT, STACK, Key
@@ -64,13 +64,16 @@ class Reconciler:
         try:
             stack = read_stack(document)
         except StackError as refused:
-            await self._refuse(owner, document, str(refused))
+            await self._refuse(owner, document, str(refused), Reason.INVALID_SPEC)
             return None
         try:
             return await self._carry_out(owner, stack, document)
         except Waiting as waiting:
             log.info("waiting", namespace=key.namespace, stack=key.name, reason=str(waiting))
             return waiting.delay
+        except NameTaken as taken:
+            await self._refuse(owner, document, str(taken), Reason.NAME_CONFLICT)
+            return REFUSED_SECONDS
 
     async def _carry_out(self, owner: Owner, stack: StreamingStack, document: dict[str, Any]) -> float | None:
         self.stacks.names(owner.key, references(stack))
@@ -108,15 +111,17 @@ class Reconciler:
             warning = flip.type == "Warning"
             await self.cluster.tell(owner, self.clock(), warning=warning, reason=flip.reason, message=flip.message)
 
-    async def _refuse(self, owner: Owner, document: dict[str, Any], message: str) -> None:
-        """A spec that the API server let through and that cannot be carried out: its children stay as they are."""
+    async def _refuse(self, owner: Owner, document: dict[str, Any], message: str, reason: Reason) -> None:
+        """A stack that the API server let through and that cannot be carried out: its children stay as they are."""
         written = document.get("status")
         try:
             previous = StackStatus.model_validate(written) if written else None
         except ValueError:
             previous = None
         generation = document["metadata"].get("generation")
-        await self._report(owner, previous, rejected_status(message, generation, previous, self.clock()), written)
+        await self._report(
+            owner, previous, rejected_status(message, generation, previous, self.clock(), reason), written
+        )
 
     async def _leaving(self, owner: Owner, stack: StreamingStack) -> tuple[Model, ...]:
         """Models that are out of the spec and whose pools still have streams."""

@@ -78,10 +78,16 @@ def compute_status(
     return _with_steady_counts(status, previous)
 
 
-def rejected_status(problem: str, generation: int | None, previous: StackStatus | None, now: datetime) -> StackStatus:
-    """For a spec that cannot be read: what runs goes on as before, and `problem` says which field to mend."""
+def rejected_status(
+    problem: str,
+    generation: int | None,
+    previous: StackStatus | None,
+    now: datetime,
+    reason: Reason = Reason.INVALID_SPEC,
+) -> StackStatus:
+    """For a stack that cannot be carried out: what runs goes on as before, and `problem` says what to mend."""
     now = now.replace(microsecond=0)
-    refused = Finding(Reason.INVALID_SPEC, f"{problem}; what runs stays as it is until the spec is mended")
+    refused = Finding(reason, f"{problem}; what runs stays as it is until that is mended")
     before = previous or StackStatus()
     conditions = []
     for type_ in ConditionType:
