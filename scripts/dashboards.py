@@ -41,6 +41,7 @@ def _quantiles(metric: str) -> dict[str, str]:
 
 _ACTIVE, _CAPACITY = "streaming_gateway_sessions_active@", "streaming_gateway_sessions_capacity@"
 _DRAINS = "on (namespace, pod) streaming_gateway_draining@ == 1"
+_POD_DRAINS = "on (namespace, pod) streaming_asr_draining@ == 1"
 _HEARD = "sum by (pool) (rate(streaming_asr_audio_seconds_total@[1h]))"
 _RECONCILES = "sum by (le) (rate(streaming_operator_reconcile_seconds_bucket[$__rate_interval]))"
 _REQUESTS = "sum by (verb, kind, code) (rate(streaming_operator_api_requests_total[$__rate_interval]))"
@@ -67,7 +68,7 @@ STACK: dict[str, list[Panel]] = {
             "Refused sessions",
             {"{{reason}}": _rate("streaming_gateway_sessions_refused_total", "reason")},
             "reqps",
-            "Before Begin. `capacity` means that every gateway was full.",
+            "Before Begin. `capacity`: every gateway was full; `recognizers`: every recogniser of the model was.",
         ),
         Panel(
             "Ended sessions",
@@ -111,7 +112,7 @@ STACK: dict[str, list[Panel]] = {
             "Streams and capacity",
             {
                 "{{pool}}": "sum by (pool) (streaming_asr_streams_active@)",
-                "{{pool}} capacity": "sum by (pool) (streaming_asr_streams_capacity@)",
+                "{{pool}} capacity": f"sum by (pool) (streaming_asr_streams_capacity@ unless {_POD_DRAINS})",
             },
         ),
         Panel("Decodes that wait or run", {"{{pool}}": "sum by (pool) (streaming_asr_engine_queue_depth@)"}),

@@ -23,6 +23,7 @@ STACK = 'namespace="speech", stack="demo"'
 GATEWAY = f'{STACK}, component="gateway", pod="g-1"'
 OTHER = f'{STACK}, component="gateway", pod="g-2"'
 POOL = f'{STACK}, component="asr", pool="en", pod="a-1"'
+LEAVING = f'{STACK}, component="asr", pool="en", pod="a-2"'
 PROXY = f'{STACK}, component="license-proxy", pod="p-0"'
 STORE = f'{STACK}, component="model-store", pod="m-1"'
 CONDITION = f'streaming_operator_stack_condition{{{STACK}, type="%s"}}'
@@ -63,12 +64,12 @@ CASES = [
     ),
     Case(
         "StreamingSessionsRefused",
-        {f'streaming_gateway_sessions_refused_total{{{GATEWAY}, reason="capacity"}}': "0+1x40"},
+        {f'streaming_gateway_sessions_refused_total{{{GATEWAY}, reason="recognizers"}}': "0+1x40"},
         {
             f'streaming_gateway_sessions_refused_total{{{GATEWAY}, reason="unauthorized"}}': "0+9x40",
             f'streaming_gateway_sessions_refused_total{{{GATEWAY}, reason="capacity"}}': "7x40",
         },
-        BY_STACK,
+        {**BY_STACK, "reason": "recognizers"},
     ),
     Case(
         "StreamingGatewaysNearlyFull",
@@ -90,7 +91,14 @@ CASES = [
     Case(
         "StreamingModelNearlyFull",
         {f"streaming_asr_streams_active{{{POOL}}}": "27x40", f"streaming_asr_streams_capacity{{{POOL}}}": "28x40"},
-        {f"streaming_asr_streams_active{{{POOL}}}": "20x40", f"streaming_asr_streams_capacity{{{POOL}}}": "28x40"},
+        {
+            f"streaming_asr_streams_active{{{POOL}}}": "20x40",
+            f"streaming_asr_streams_capacity{{{POOL}}}": "28x40",
+            # One that drains is neither load nor room.
+            f"streaming_asr_streams_active{{{LEAVING}}}": "28x40",
+            f"streaming_asr_streams_capacity{{{LEAVING}}}": "28x40",
+            f"streaming_asr_draining{{{LEAVING}}}": "1x40",
+        },
         BY_POOL,
     ),
     Case(

@@ -125,6 +125,12 @@ def test_a_verdict_holds_while_it_is_trusted(seen: LicenseView, hours: float, se
     assert (refusal.code if refusal else None) == code
 
 
+def test_a_licence_that_is_used_up_is_a_shortage_of_its_own() -> None:
+    refusal = view("Ready", session_limit=2).refusal(NOW, NAMES, 2)
+    assert refusal
+    assert refusal.kind == "license_limit", "more gateways would not help"
+
+
 async def test_a_failed_licence_refuses_new_sessions_and_ends_no_live_one(
     stack: Any, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

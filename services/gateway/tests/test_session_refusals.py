@@ -34,6 +34,18 @@ async def refusal(url: str, **query: Any) -> tuple[int, str, list[str]]:
     return code, last["error"], [message["type"] for message in refused.messages]
 
 
+async def refused(running: Any, reason: str) -> float:
+    """How many sessions the gateway says it refused; raises KeyError where it does not know the reason."""
+    return await metric(running, f'streaming_gateway_sessions_refused_total{{reason="{reason}"}}')
+
+
+async def metric(running: Any, series: str) -> float:
+    async with httpx2.AsyncClient() as http:
+        lines = (await http.get(running.metrics)).text.splitlines()
+    counts = dict(line.rsplit(maxsplit=1) for line in lines if not line.startswith("#"))
+    return float(counts[series])
+
+
 @pytest.mark.parametrize(
     ("query", "code", "text"),
     [
@@ -199,19 +211,36 @@ async def test_the_longest_session_tells_its_open_turn_and_ends_3008(stack: Any)
 async def test_beyond_capacity_a_client_is_refused_3009_and_welcome_again_later(stack: Any) -> None:
     async with stack(max_sessions=1) as running, wire_client(running.url) as first:
         await first.next()
+        assert await refused(running, "capacity") == 0.0
         assert (await refusal(running.url))[:2] == (3009, "Unauthorized Connection: Too many concurrent sessions")
+        assert await refused(running, "capacity") == 1.0
+        assert await refused(running, "recognizers") == 0.0
         await first.terminate()
         async with wire_client(running.url) as second:
             assert (await second.next() or {})["type"] == "Begin"
 
 
-async def test_full_recognisers_refuse_3009(stack: Any) -> None:
+async def test_full_recognisers_refuse_3009_and_the_session_counts_once_on_either_side(stack: Any) -> None:
     async with stack(capacity=1) as running, wire_client(running.url) as first:
         await first.next()
         await first.audio(500)
         while not running.recogniser.slots.active:
             await asyncio.sleep(0.02)
         assert (await refusal(running.url))[0] == 3009
+        assert (await refused(running, "recognizers"), await refused(running, "capacity")) == (1.0, 0.0)
+        full = running.recogniser.registry.get_sample_value("streaming_asr_streams_refused_total", {"reason": "full"})
+        assert full == 1.0, "it was asked several times"
+
+
+async def test_a_gateway_that_holds_as_much_audio_as_it_may_refuses_3009_for_that_reason(stack: Any) -> None:
+    async with stack(budget_bytes=64 * 1024) as running, wire_client(running.url) as first:
+        await first.next()
+        await first.audio(4_000)
+        while await metric(running, "gateway_audio_held_bytes") < 64 * 1024:
+            await asyncio.sleep(0.02)
+        assert (await refusal(running.url))[0] == 3009
+        assert await refused(running, "budget") == 1.0
+
 
 
 async def test_a_listed_model_without_recogniser_is_refused_3006(stack: Any) -> None:

@@ -40,9 +40,10 @@ class Serving:
 
 
 class RecogniserServer:
-    """A running server; `port` is the bound one."""
+    """A running server; `port` is the bound one, `registry` has its metrics."""
 
     def __init__(self, serving: Serving, engine: WindowEngine, voice: VoiceActivity) -> None:
+        self.registry = serving.registry
         self.slots = Slots(serving.capacity, serving.max_replays)
         self._recognizer = Recognizer(
             routes=serving.routes,

@@ -14,7 +14,7 @@ from streamingstack.asr.v1 import recognizer_pb2_grpc as rpc
 
 from streaming_asr.engine import SAMPLE_RATE, EngineLostError, VoiceActivity, WindowEngine
 from streaming_asr.inbox import ContractError, Inbox
-from streaming_asr.metrics import RecogniserMetrics
+from streaming_asr.metrics import UNAVAILABLE, RecogniserMetrics
 from streaming_asr.opening import check_opening
 from streaming_asr.slots import Full, Slot, Slots
 from streaming_asr.stream import Offer, RecognitionStream
@@ -62,6 +62,7 @@ class Recognizer(rpc.RecognizerServiceServicer):  # type: ignore[misc]
 
     async def drain(self, seconds: float) -> None:
         """Ask every gateway to move its streams away, wait for that, then end the rest UNAVAILABLE."""
+        self._metrics.draining.set(1)
         self._unavailable = "the recogniser drains"
         for call in self._calls:
             call.announce_draining(seconds)
@@ -115,12 +116,12 @@ class Recognizer(rpc.RecognizerServiceServicer):  # type: ignore[misc]
     def _admit(self, opening: pb.Open) -> Slot:
         resume = opening.reason == pb.REASON_RESUME
         if self._unavailable:
-            self._refuse(opening, "unavailable")
+            self._refuse(opening, UNAVAILABLE)
             raise StreamEnd(grpc.StatusCode.UNAVAILABLE, self._unavailable)
         try:
             slot = self._slots.take(resume=resume)
         except Full as full:
-            self._refuse(opening, "full")
+            self._refuse(opening, full.shortage)
             raise StreamEnd(grpc.StatusCode.RESOURCE_EXHAUSTED, str(full)) from None
         if resume:
             self._metrics.resumed.inc()

@@ -1,10 +1,19 @@
 """Admission: who gets one of the pod's streams (rule 12 of the contract). Pure."""
 
 import math
+from typing import Literal, get_args
+
+
+Shortage = Literal["full", "replays"]
+SHORTAGES: tuple[Shortage, ...] = get_args(Shortage)
 
 
 class Full(Exception):
-    """No slot; the text says how many are in use."""
+    """No slot; the text says how many are in use, `shortage` whether more pods or a moment's patience would help."""
+
+    def __init__(self, shortage: Shortage, text: str) -> None:
+        super().__init__(text)
+        self.shortage = shortage
 
 
 class Slot:
@@ -42,9 +51,11 @@ class Slots:
         """Take a place; raises Full."""
         limit = self.capacity + (self.reserve if resume else 0)
         if self.active >= limit:
-            raise Full(f"all {limit} streams of this recogniser are in use; retry on another pod or add replicas")
+            text = f"all {limit} streams of this recogniser are in use; retry on another pod or add replicas"
+            raise Full("full", text)
         if resume and self.replaying >= self._replay_limit:
-            raise Full(f"{self.replaying} streams are catching up on this recogniser; retry in a moment")
+            text = f"{self.replaying} streams are catching up on this recogniser; retry in a moment"
+            raise Full("replays", text)
         self.active += 1
         self.replaying += resume
         return Slot(self, replaying=resume)

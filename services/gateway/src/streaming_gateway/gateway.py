@@ -17,6 +17,7 @@ from streaming_gateway.catalogue import Catalogue
 from streaming_gateway.goodbye import close, refuse
 from streaming_gateway.license import License
 from streaming_gateway.link import (
+    BudgetSpentError,
     LinkLostError,
     LinkRequest,
     NoCapacityError,
@@ -131,7 +132,7 @@ class Gateway:
     def _slot(self) -> Iterator[None]:
         """One of the sessions that this process takes; raises Problem 3009."""
         if self._taken >= self._gates.max_sessions:
-            raise at_capacity()
+            raise at_capacity("capacity")
         self._taken += 1
         self._empty.clear()
         try:
@@ -145,8 +146,10 @@ class Gateway:
         request = LinkRequest(session_id, config.model.route, config.hearing)
         try:
             return await self._recognizers.open(request)
+        except BudgetSpentError:
+            raise at_capacity("budget") from None
         except NoCapacityError:
-            raise at_capacity() from None
+            raise at_capacity("recognizers") from None
         except UnknownModelError:
             _log.error("no recogniser serves the route of a listed model", route=config.model.route)
             raise self._gates.catalogue().unknown() from None

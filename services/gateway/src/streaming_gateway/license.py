@@ -63,7 +63,7 @@ class LicenseView:
         if not self.terms.covers(names):
             return unauthorized("model not licensed", "license")
         if self.terms.session_limit is not None and sessions >= self.terms.session_limit:
-            return at_capacity()
+            return at_capacity("license_limit")
         return None
 
     def _trusted_until(self, status: ProxyStatus, seen_at: datetime) -> datetime:

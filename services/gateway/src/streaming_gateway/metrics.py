@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from streaming_gateway.problems import SHORTAGES
+
 _WAITS = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 
 
@@ -15,6 +17,8 @@ class GatewayMetrics:
         self.refused = Counter(
             "streaming_gateway_sessions_refused", "Sessions refused before Begin.", ["reason"], registry=registry
         )
+        for shortage in SHORTAGES:  # there from the start: an increase from nothing is no increase
+            self.refused.labels(shortage)
         self.ended = Counter(
             "streaming_gateway_sessions_ended", "Sessions ended.", ["model", "code", "reason"], registry=registry
         )

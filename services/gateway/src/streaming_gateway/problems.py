@@ -1,6 +1,12 @@
 """What ends a session: the close code, and the text of the Error before it."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+# What there is too little of: this gateway's places, the recognisers', memory for held audio, the licence's sessions.
+# Each is mended elsewhere, so the autoscalers tell them apart.
+Shortage = Literal["capacity", "recognizers", "budget", "license_limit"]
+SHORTAGES: tuple[Shortage, ...] = get_args(Shortage)
 
 ERROR_REASON = "See Error message for details"
 
@@ -84,9 +90,9 @@ def expired() -> Problem:
     return Problem(3008, "Session Expired: Maximum session duration exceeded", "expired")
 
 
-def at_capacity() -> Problem:
+def at_capacity(shortage: Shortage) -> Problem:
     """No room for another session."""
-    return Problem(3009, "Unauthorized Connection: Too many concurrent sessions", "capacity")
+    return Problem(3009, "Unauthorized Connection: Too many concurrent sessions", shortage)
 
 
 def cancelled(kind: str) -> Problem:

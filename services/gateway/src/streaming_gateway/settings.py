@@ -61,6 +61,12 @@ class GatewaySettings(ServiceSettings):
     buffer_seconds: float = Field(
         default=60, gt=0, validation_alias="BUFFER_SECONDS", description="Longest time without any recogniser."
     )
+    budget_bytes: int = Field(
+        default=512 * 1024 * 1024,
+        gt=0,
+        validation_alias="BUDGET_BYTES",
+        description="Audio held for all sessions together: backlogs, and what a replay would send again.",
+    )
     max_unread_bytes: int = Field(
         default=1024 * 1024,
         ge=4096,
@@ -83,5 +89,6 @@ class GatewaySettings(ServiceSettings):
             secure=self.asr_secure,
             ca_file=self.asr_ca_file,
             buffer_seconds=self.buffer_seconds,
+            budget_bytes=self.budget_bytes,
             check_contract=self.check_contract,
         )

@@ -1,6 +1,13 @@
 """A session's way to words, over however many recogniser streams it takes."""
 
-from streaming_gateway.link.api import Hearing, LinkLostError, LinkRequest, NoCapacityError, UnknownModelError
+from streaming_gateway.link.api import (
+    BudgetSpentError,
+    Hearing,
+    LinkLostError,
+    LinkRequest,
+    NoCapacityError,
+    UnknownModelError,
+)
 from streaming_gateway.link.link import RecognizerLink
 from streaming_gateway.link.orders import MOST_ORDERS
 from streaming_gateway.link.recognizers import Recognizers
@@ -8,6 +15,7 @@ from streaming_gateway.link.settings import LinkSettings
 
 __all__ = [
     "MOST_ORDERS",
+    "BudgetSpentError",
     "Hearing",
     "LinkLostError",
     "LinkRequest",

@@ -33,7 +33,11 @@ class LinkRequest:
 
 
 class NoCapacityError(Exception):
-    """Every recogniser refused the session, or the gateway's byte budget is spent; nothing was begun."""
+    """Every recogniser refused the session; nothing was begun."""
+
+
+class BudgetSpentError(NoCapacityError):
+    """This gateway holds as much audio as it may; no recogniser was asked."""
 
 
 class UnknownModelError(Exception):

@@ -5,7 +5,7 @@ import time
 
 from prometheus_client import CollectorRegistry
 
-from streaming_gateway.link.api import LinkRequest, NoCapacityError
+from streaming_gateway.link.api import BudgetSpentError, LinkRequest, NoCapacityError
 from streaming_gateway.link.audio import ByteBudget
 from streaming_gateway.link.endpoints import Endpoints
 from streaming_gateway.link.ledger import Ledger
@@ -43,11 +43,11 @@ class Recognizers:
     async def open(self, request: LinkRequest) -> RecognizerLink:
         """A link for one session. Sends Open at once; waits at most `admission_seconds`, and only for a refusal.
 
-        Raises NoCapacityError, UnknownModelError, or LinkLostError when the recogniser refuses the request itself.
+        Raises BudgetSpentError, NoCapacityError, UnknownModelError, or LinkLostError when the recogniser refuses the request itself.
         """
         shared, settings = self._shared, self._shared.settings
         if shared.budget.spent:
-            raise NoCapacityError("this gateway holds as much audio as it may")
+            raise BudgetSpentError("this gateway holds as much audio as it may")
         ledger = Ledger(request, shared.budget)
         deadline = time.monotonic() + settings.buffer_seconds
         opener = Opener(shared, ledger, avoid=Avoid(), admitting=True, deadline=deadline)
