@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from stack_model.api import load_stack
+from stack_model.detours import LISTS_UP_TO, detours
 from stack_model.nginx import BalancerOptions, BalancerRoute, Dialect, parse_version, render_nginx
 from stack_model.nginx_routes import RoutesError, dump_routes, local_routes, parse_routes
 
@@ -38,13 +39,40 @@ def test_every_pair_of_route_and_pod_to_avoid_has_an_upstream_without_it() -> No
     text = render_nginx([PAIR], BalancerOptions())
     assert upstreams(text) == {
         "route_pair": ["127.0.0.1:1", "127.0.0.1:2"],
+        "route_pair_any": ["127.0.0.1:1", "127.0.0.1:2"],
         "route_pair_without_0": ["127.0.0.1:2"],
         "route_pair_without_1": ["127.0.0.1:1"],
     }
-    assert entries(text, "$target") == {
-        "route_pair 127.0.0.1:1": "route_pair_without_0",
-        "route_pair 127.0.0.1:2": "route_pair_without_1",
-    }
+    assert set(entries(text, "$target").values()) == {"route_pair_any", "route_pair_without_0", "route_pair_without_1"}
+
+
+@given(st.integers(2, 6), st.data())
+def test_a_list_leads_around_what_it_names_and_to_any_where_it_names_all_or_none(
+    count: int, data: st.DataObject
+) -> None:
+    backends = [f"127.0.0.1:{port}" for port in range(1, count + 1)]
+    strangers = ["127.0.0.1:11", "1127.0.0.1:1", "-", "127.0.0.1"]
+    listed = data.draw(st.lists(st.sampled_from([*backends, *strangers]), min_size=1, unique=True))
+    found = detours("route_x", backends)
+    text = f"route_x {','.join(listed)}"
+    target = next(upstream for pattern, upstream in found.patterns if re.match(pattern, text))
+    named = [backend for backend in backends if backend in listed]
+    if count > LISTS_UP_TO:
+        assert target == "route_x_any" if not named else set(found.upstreams[target]) < set(backends)
+        if listed[0] in backends:
+            assert listed[0] not in found.upstreams[target], "the first of the list is the worst"
+    elif len(named) in (0, count):
+        assert target == "route_x_any"
+    else:
+        assert list(found.upstreams[target]) == [backend for backend in backends if backend not in listed]
+
+
+def test_without_a_list_a_route_has_its_own_upstream() -> None:
+    assert not [
+        pattern
+        for pattern, _ in detours("route_x", ["127.0.0.1:1", "127.0.0.1:2"]).patterns
+        if re.match(pattern, "route_x ")
+    ]
 
 
 def test_names_and_aliases_lead_to_one_route_and_nothing_else_does() -> None:

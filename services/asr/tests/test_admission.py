@@ -1,5 +1,6 @@
 """Who gets a place over real gRPC, and what the recogniser's metrics say of those who do not."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -75,3 +76,61 @@ async def test_a_recogniser_that_drains_says_so() -> None:
         await admitted(recognizers, opening())
         await server.drain(0.1)
         assert server.registry.get_sample_value("streaming_asr_draining") == 1.0
+
+
+# -- a session has one stream ----------------------------------------------------------------------------------------
+
+
+async def test_a_session_that_resumes_takes_the_place_of_its_old_stream_which_ends() -> None:
+    async with serve_scripted(SCRIPT, capacity=1) as server, stub(server) as recognizers:
+        old = await admitted(recognizers, opening(session_id="one"))
+        other = await admitted(recognizers, resuming(session_id="two"))
+        assert await refusal(recognizers, resuming(session_id="three")) is grpc.StatusCode.RESOURCE_EXHAUSTED
+        new = await admitted(recognizers, resuming(session_id="one"))
+        assert await asyncio.wait_for(old.code(), 10) is grpc.StatusCode.ABORTED
+        assert server.slots.active == 2
+        newer = await admitted(recognizers, resuming(session_id="one", epoch=2))
+        assert await asyncio.wait_for(new.code(), 10) is grpc.StatusCode.ABORTED
+        assert (server.slots.active, server.slots.replaying) == (2, 2)
+        for call in (newer, other):
+            call.cancel()
+        async with asyncio.timeout(10):
+            while server.slots.active:
+                await asyncio.sleep(0.01)
+        assert server.slots.replaying == 0
+
+
+@pytest.mark.parametrize("late", [{"epoch": 1}, {"epoch": 2, "session_id": "another"}])
+async def test_a_hedge_and_another_session_end_no_stream(late: dict[str, Any]) -> None:
+    async with serve_scripted(SCRIPT) as server, stub(server) as recognizers:
+        first = await admitted(recognizers, resuming(session_id="one", epoch=1))
+        await admitted(recognizers, resuming(**{"session_id": "one", "attempt": 1, **late}))
+        assert server.slots.active == 2
+        await first.write(pb.RecognizeRequest(ping=pb.Ping()))
+        assert (await first.read()).WhichOneof("message") == "progress"
+
+
+# -- draining ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_gateway_that_is_behind_with_reading_still_learns_that_the_recogniser_drains(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streaming_asr.service.OUTGOING", 2)
+    endless = Script.of(" ".join(["word" * 4_000] * 40), word_ms=60)
+    async with serve_scripted(endless) as server, stub(server) as recognizers:
+        call = await admitted(recognizers, opening())
+        for first in range(0, 2 * SAMPLE_RATE, SAMPLE_RATE):
+            await call.write(pb.RecognizeRequest(audio=pb.Audio(first_sample=first, pcm=bytes(2 * SAMPLE_RATE))))
+        (serving,) = server._recognizer._calls
+        async with asyncio.timeout(20):
+            while not serving._out.full():
+                await asyncio.sleep(0.01)
+        draining = asyncio.create_task(server.drain(5))
+        await asyncio.sleep(0.1)
+        kinds = []
+        async with asyncio.timeout(4):
+            while "draining" not in kinds:
+                kinds.append((await call.read()).WhichOneof("message"))
+        call.cancel()
+        await draining

@@ -1,6 +1,7 @@
 """Through the stack's own nginx: the pod that was lost is avoided, and one model's outage is no other's."""
 
 import asyncio
+import time
 from typing import Any
 
 from streamingstack_bench.scripted import Script, serve_scripted
@@ -25,6 +26,77 @@ async def test_a_killed_recogniser_is_avoided(
         for told in await asyncio.gather(*(caller.finish() for caller in callers)):
             assert told.comparable() == expected.comparable()
         assert registry.get_sample_value("gateway_recognizer_failovers_total", {"reason": "broken"}) == 3
+
+
+async def ready(caller: Any) -> float:
+    """Seconds until a recogniser has taken the session."""
+    began = time.monotonic()
+    async with asyncio.timeout(30):
+        while caller.link.replacing is None:
+            await asyncio.sleep(0.01)
+    return time.monotonic() - began
+
+
+async def test_new_sessions_are_not_held_up_by_a_frozen_recogniser(
+    spoken: Script, recognizers: Any, call: Any, undisturbed: Any, balancer: Any
+) -> None:
+    expected = await undisturbed()
+    async with (
+        scripted_process(spoken) as one,
+        scripted_process(spoken) as two,
+        balancer(en_default=[one.endpoint, two.endpoint]) as endpoint,
+        recognizers(endpoint) as (several, registry),
+    ):
+        live = [await call(several, number) for number in range(4)]
+        await asyncio.gather(*(ready(caller) for caller in live))
+        one.freeze()
+        early = [await call(several, 10 + number) for number in range(4)]
+        assert max(await asyncio.gather(*(ready(caller) for caller in early))) < 2.5  # a hedge after 1 s
+        async with asyncio.timeout(30):
+            while registry.get_sample_value("gateway_recognizer_failovers_total", {"reason": "silent"}) != 2:
+                await asyncio.sleep(0.05)
+        hedges = registry.get_sample_value("gateway_recognizer_hedges_total")
+        late = [await call(several, 20 + number) for number in range(4)]
+        await asyncio.gather(*(ready(caller) for caller in late))
+        assert registry.get_sample_value("gateway_recognizer_hedges_total") == hedges, "nobody asked it again"
+        for told in await asyncio.gather(*(caller.finish() for caller in [*live, *early, *late])):
+            assert told.comparable() == expected.comparable()
+
+
+async def test_a_recogniser_that_refuses_at_once_is_asked_once(
+    spoken: Script, recognizers: Any, call: Any, undisturbed: Any, balancer: Any
+) -> None:
+    expected = await undisturbed()
+    async with (
+        serve_scripted(spoken) as without_model_server,
+        serve_scripted(spoken) as other,
+        balancer(en_default=[f"127.0.0.1:{without_model_server.port}", f"127.0.0.1:{other.port}"]) as endpoint,
+        recognizers(endpoint) as (several, registry),
+    ):
+        await without_model_server.suspend("the model server is away")
+        for number in range(6):
+            caller = await call(several, number)
+            told = await caller.finish()
+            assert told.comparable() == expected.comparable()
+        assert registry.get_sample_value("gateway_recognizer_refusals_total", {"status": "UNAVAILABLE"}) == 1
+
+
+async def test_a_full_recogniser_is_asked_once_for_a_session(
+    spoken: Script, recognizers: Any, call: Any, balancer: Any
+) -> None:
+    async with (
+        serve_scripted(spoken, capacity=1) as full,
+        serve_scripted(spoken, capacity=8) as roomy,
+        balancer(en_default=[f"127.0.0.1:{full.port}", f"127.0.0.1:{roomy.port}"]) as endpoint,
+        recognizers(endpoint, admission_seconds=10.0) as (several, registry),
+    ):
+        callers = [await call(several, number) for number in range(6)]
+        await asyncio.gather(*(ready(caller) for caller in callers))
+        assert (full.slots.active, roomy.slots.active) == (1, 5)
+        refusals = registry.get_sample_value("gateway_recognizer_refusals_total", {"status": "RESOURCE_EXHAUSTED"})
+        assert (refusals or 0) <= 4, "a session asks it once at most"
+        for caller in callers:
+            await caller.close()
 
 
 async def test_a_model_without_any_recogniser_holds_up_no_other_models_sessions(

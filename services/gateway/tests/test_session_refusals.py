@@ -242,7 +242,6 @@ async def test_a_gateway_that_holds_as_much_audio_as_it_may_refuses_3009_for_tha
         assert await refused(running, "budget") == 1.0
 
 
-
 async def test_a_listed_model_without_recogniser_is_refused_3006(stack: Any) -> None:
     models = json.dumps([{"speech_model": "universal-streaming-english", "route": "unheard-of"}])
     async with stack(models=models) as running:

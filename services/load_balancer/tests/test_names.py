@@ -80,6 +80,15 @@ async def test_a_pod_among_names_is_avoided_exactly(named, pods, kit):
             assert (await spread(stream, 12, x_avoid_pod=avoided))[1] == {other}
 
 
+async def test_every_pod_of_a_list_among_names_is_avoided(named, pods, kit):
+    balancer, zone = named
+    zone.addresses = list(HOSTS)
+    async with kit.client(balancer.port) as stream:
+        await kit.eventually(lambda: spreads_over(stream, {pod.address for pod in pods}), "all addresses are used")
+        listed = ",".join(pod.address for pod in pods[1:])
+        assert (await spread(stream, 12, x_avoid_pod=listed))[1] == {pods[0].address}
+
+
 async def test_a_frozen_pod_among_names_is_avoided(named, pods, kit):
     balancer, _ = named
     pods[0].send(signal.SIGSTOP)

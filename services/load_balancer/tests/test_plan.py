@@ -75,7 +75,11 @@ def test_name_servers_are_read_as_nginx_writes_them():
         (["a:1"], "a:1", ["a:1"]),
         ([], "a:1", []),
         (["a:1", "b:1"], "", ["a:1", "b:1"]),
+        (["a:1", "b:1", "c:1"], "c:1,a:1", ["b:1"]),
+        (["a:1", "b:1"], "z:1, b:1", ["a:1"]),
+        (["a:1", "b:1"], "a:1,b:1", ["a:1", "b:1"]),
+        (["a:1", "b:1"], "-", ["a:1", "b:1"]),
     ],
 )
-def test_the_avoided_backend_is_picked_only_where_there_is_no_other(addresses, avoided, others):
+def test_an_avoided_backend_is_picked_only_where_there_is_no_other(addresses, avoided, others):
     assert other_backends(addresses, avoided) == others

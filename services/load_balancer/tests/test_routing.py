@@ -133,6 +133,23 @@ async def test_a_stream_avoids_the_pod_it_names(shared, recognisers, kit):
             assert {await one.pod() for one in opened} == {other}
 
 
+async def test_a_stream_avoids_every_pod_of_its_list(changing, recognisers, kit):
+    await asyncio.to_thread(changing.apply, [{"name": "four", "backends": recognisers}])
+    async with kit.client(changing.port) as stream:
+        for listed in (recognisers[:2], [recognisers[3], "127.0.0.1:1", recognisers[0]], recognisers[:3]):
+            opened = [stream("four", x_avoid_pod=",".join(listed)) for _ in range(8)]
+            for one in opened:
+                await one.open()
+            assert {await one.pod() for one in opened} == set(recognisers) - set(listed)
+
+
+async def test_a_stream_that_would_avoid_every_pod_gets_one(shared, recognisers, kit):
+    async with kit.client(shared.port) as stream:
+        opened = stream("pair", x_avoid_pod=",".join(recognisers[:2]))
+        await opened.open()
+        assert await opened.pod() in recognisers[:2]
+
+
 async def test_the_only_backend_is_not_avoided(shared, recognisers, kit):
     async with kit.client(shared.port) as stream:
         opened = stream("single", x_avoid_pod=recognisers[2])

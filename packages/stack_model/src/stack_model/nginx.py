@@ -3,8 +3,9 @@
 Two dialects, one behaviour. `STATIC` knows every backend by its address and follows changes by a graceful reload.
 `RESOLVE` (nginx 1.27.3 and newer) also takes names and follows them through DNS without a reload.
 
-`x-avoid-pod: host:port` (an address as `x-upstream-pod` told it) leads to another backend of the route, if there is
-one: exactly, where the text has the addresses; among names through the picker, and without it to any at random.
+`x-avoid-pod: host:port,...` (addresses as `x-upstream-pod` told them, the worst first) leads to another backend of the
+route, if there is one; otherwise to any at random. Among names the picker finds it; without one it is any.
+Where the text has the addresses of a route it avoids all of the list for up to four backends, and one of it for more.
 Streams that avoid a pod are balanced among themselves; the least connections of the others do not count them.
 
 Paths in the text are relative: run it as `nginx -p FOLDER -c nginx.conf -e stderr`, and nothing is written elsewhere.
@@ -22,6 +23,7 @@ import jinja2
 from pydantic import Field, field_validator
 
 from stack_model.api import ApiModel, Route
+from stack_model.detours import Detours, detours
 
 OLDEST = (1, 19, 10)  # knows keepalive_time
 _FIRST_WITH_RESOLVE = (1, 27, 3)
@@ -143,6 +145,7 @@ def render_nginx(routes: Sequence[BalancerRoute], options: BalancerOptions) -> s
         every_route=routes,
         resolve=options.dialect is Dialect.RESOLVE,
         followed=[route for route in routes if _is_followed(route, options)],
+        detours={route.name: _detours(route, options) for route in routes},
         served=f"this balancer serves {', '.join(values)}" if values else "this balancer serves no route yet",
     )
 
@@ -167,6 +170,12 @@ def _refuse_unknown_addresses(routes: Sequence[BalancerRoute], options: Balancer
 def _is_followed(route: BalancerRoute, options: BalancerOptions) -> bool:
     """Whether nginx itself follows this route's backends, so that only it knows their addresses."""
     return options.dialect is Dialect.RESOLVE and any(map(is_name, route.backends))
+
+
+def _detours(route: BalancerRoute, options: BalancerOptions) -> Detours:
+    if _is_followed(route, options):
+        return Detours(patterns=[(rf"^{re.escape('route_' + route.name)} .", f"route_{route.name}_any")])
+    return detours(f"route_{route.name}", route.backends)
 
 
 @functools.cache

@@ -79,7 +79,7 @@ class Recognizer(rpc.RecognizerServiceServicer):  # type: ignore[misc]
         except StreamEnd as end:
             await context.abort(end.code, end.details)
         status = "OK"
-        call = Call(requests, context, slot, self._metrics)
+        call = Call(requests, context, slot, opening, self._metrics)
         self._calls.add(call)
         self._metrics.active.set(self._slots.active)
         try:
@@ -118,6 +118,8 @@ class Recognizer(rpc.RecognizerServiceServicer):  # type: ignore[misc]
         if self._unavailable:
             self._refuse(opening, UNAVAILABLE)
             raise StreamEnd(grpc.StatusCode.UNAVAILABLE, self._unavailable)
+        for call in self._calls:
+            call.give_way_to(opening)
         try:
             slot = self._slots.take(resume=resume)
         except Full as full:
@@ -135,8 +137,10 @@ class Recognizer(rpc.RecognizerServiceServicer):  # type: ignore[misc]
 class Call:
     """One gRPC call: reads always, writes in order, ends once."""
 
-    def __init__(self, requests: Any, context: Any, slot: Slot, metrics: RecogniserMetrics) -> None:
+    def __init__(self, requests: Any, context: Any, slot: Slot, opening: pb.Open, metrics: RecogniserMetrics) -> None:
         self._requests, self._context, self._slot, self._metrics = requests, context, slot, metrics
+        self._session = opening.session_id, opening.epoch
+        self._owed: pb.RecognizeResponse | None = None
         self._out: asyncio.Queue[pb.RecognizeResponse] = asyncio.Queue(OUTGOING)
         self._verdict: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._last_message = time.monotonic()
@@ -148,11 +152,21 @@ class Call:
         if not self._verdict.done():
             self._verdict.set_exception(reason)
 
+    def give_way_to(self, opening: pb.Open) -> None:
+        """End where `opening` resumes this very session: its gateway has given this stream up, and may be unable to say
+        so, as when the load balancer in between is frozen. The place is free at once."""
+        session, epoch = self._session
+        if opening.session_id == session and opening.reason == pb.REASON_RESUME and opening.epoch > epoch:
+            self._slot.free()
+            self.end(StreamEnd(grpc.StatusCode.ABORTED, "the session goes on in another stream"))
+
     def announce_draining(self, seconds: float) -> None:
-        """Ask the gateway to resume elsewhere."""
-        draining = pb.Draining(deadline_ms=int(seconds * 1000))
-        if not self._out.full():
-            self._out.put_nowait(pb.RecognizeResponse(draining=draining))
+        """Ask the gateway to resume elsewhere; where much waits to be written, before all that."""
+        draining = pb.RecognizeResponse(draining=pb.Draining(deadline_ms=int(seconds * 1000)))
+        if self._out.full():
+            self._owed = draining  # what is queued wakes the writer
+        else:
+            self._out.put_nowait(draining)
 
     async def run(self, opening: pb.Open, *, engine: WindowEngine, voice: VoiceActivity, offer: Offer) -> None:
         """Until the stream has ended; raises StreamEnd."""
@@ -188,10 +202,16 @@ class Call:
     async def _write(self) -> None:
         while True:
             response = await self._out.get()
-            # Never cancelled half-way: gRPC refuses to end a call, with whatever status, while a write is under way.
-            self._writing = asyncio.ensure_future(self._context.write(response))
-            await asyncio.shield(self._writing)
+            if self._owed is not None:
+                await self._send(self._owed)
+                self._owed = None
+            await self._send(response)
             self._out.task_done()
+
+    async def _send(self, response: pb.RecognizeResponse) -> None:
+        # Never cancelled half-way: gRPC refuses to end a call, with whatever status, while a write is under way.
+        self._writing = asyncio.ensure_future(self._context.write(response))
+        await asyncio.shield(self._writing)
 
     async def _written(self) -> None:
         """Wait for the write that is under way; a gateway that reads nothing is not waited for."""

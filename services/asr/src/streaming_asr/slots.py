@@ -3,7 +3,6 @@
 import math
 from typing import Literal, get_args
 
-
 Shortage = Literal["full", "replays"]
 SHORTAGES: tuple[Shortage, ...] = get_args(Shortage)
 

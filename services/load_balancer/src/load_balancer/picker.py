@@ -1,4 +1,4 @@
-"""Picks a backend that is not the avoided one, for routes whose addresses only DNS knows.
+"""Picks a backend that is none of the avoided ones, for routes whose addresses only DNS knows.
 
 nginx asks by a subrequest, for streams with `x-avoid-pod` alone; it cannot exclude one address of a name by itself.
 """
@@ -20,8 +20,9 @@ _log = get_logger(__name__)
 
 
 def other_backends(addresses: Sequence[str], avoided: str) -> list[str]:
-    """Every address but the avoided one; all of them when there is no other."""
-    return [address for address in addresses if address != avoided] or list(addresses)
+    """Every address but those in the list `avoided`, separated by commas; all of them when there is no other."""
+    listed = {address.strip() for address in avoided.split(",")}
+    return [address for address in addresses if address not in listed] or list(addresses)
 
 
 class Picker:

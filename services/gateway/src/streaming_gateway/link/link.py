@@ -153,6 +153,8 @@ class RecognizerLink:
             await self._replay.take_place(self._ledger)
 
     def _deliver(self, response: pb.RecognizeResponse) -> pb.Answer | None:
+        if self._stream is not None:
+            self._shared.pods.heard(self._ledger.request.route, self._stream.pod)
         heard = receive(self._ledger, response)
         for event in heard.show:
             self._events.put(event)
@@ -176,6 +178,8 @@ class RecognizerLink:
             raise LinkLostError(f"the recogniser ended the stream for good: {status}")
         self._give_up_on_poison(loss)
         lost.endpoint.in_trouble()
+        if loss.reason != "diverged":
+            shared.pods.troubled(opening.route, lost.pod)
         if self._replay is None:
             self._replay = Replay(
                 shared.replays.of(opening.route),

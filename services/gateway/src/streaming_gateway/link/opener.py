@@ -18,9 +18,12 @@ from streaming_gateway.link.metrics import LinkMetrics
 from streaming_gateway.link.replay import ReplayPlaces
 from streaming_gateway.link.settings import LinkSettings
 from streaming_gateway.link.stream import Opening, RecognizerStream, StreamLost
+from streaming_gateway.link.troubled import Pods
 
 log = get_logger(__name__)
 
+# Names no pod: the load balancer then picks at random, where the fewest connections would be the same pod again.
+_NO_POD = "-"
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.05, 1.0
 
 
@@ -33,6 +36,7 @@ class Shared:
     metrics: LinkMetrics
     budget: ByteBudget
     replays: ReplayPlaces
+    pods: Pods
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Opener:
         self.admitting = admitting
         self.refusals = 0
         self._shared, self._ledger, self._avoid, self._deadline = shared, ledger, avoid, deadline
+        self._refusers: list[str] = []  # the newest first
         self._open: dict[asyncio.Task[None], RecognizerStream] = {}
         self._tried: Counter[str] = Counter()
         self._attempt = 0
@@ -92,11 +97,18 @@ class Opener:
         endpoint = await self._shared.endpoints.pick(self._tried, (self._avoid.address,))
         plan = self._ledger.plan(self._attempt)
         check = contract_check(settings.check_contract)
-        stream = RecognizerStream(Opening(plan, endpoint, self._avoid.pod), settings, check)
+        stream = RecognizerStream(Opening(plan, endpoint, self._pods_to_avoid()), settings, check)
         self._attempt += 1
         self._tried[endpoint.address] += 1
         self._open[asyncio.create_task(stream.open())] = stream
         self._next_at = time.monotonic() + settings.hedge_seconds
+
+    def _pods_to_avoid(self) -> tuple[str, ...]:
+        """Who refused or lost this session, who is in trouble; for a hedge also whoever may be the one that is slow."""
+        slow_since = min((stream.began for stream in self._open.values()), default=None)
+        first = (*self._refusers, self._avoid.pod)
+        found = self._shared.pods.avoid(self._ledger.request.route, first, slow_since)
+        return found or ((_NO_POD,) if self._open else ())
 
     async def _news(self) -> set[asyncio.Task[None]]:
         """Streams that are Ready or lost; none when it is time for another."""
@@ -110,7 +122,9 @@ class Opener:
     def _settle(self, done: set[asyncio.Task[None]]) -> RecognizerStream | None:
         ready = next((task for task in done if task.exception() is None), None)
         if ready is not None:
-            return self._open.pop(ready)
+            stream = self._open.pop(ready)
+            self._shared.pods.heard(self._ledger.request.route, stream.pod)
+            return stream
         for task in done:
             stream = self._open.pop(task)
             stream.cancel()
@@ -131,10 +145,12 @@ class Opener:
             raise UnknownModelError(f"the load balancer knows no route {opening.route}")
         if loss.fatal:
             raise LinkLostError(f"the recogniser refused the stream for good: {status}")
+        self._refusers.insert(0, stream.pod)
         if loss.status == grpc.StatusCode.RESOURCE_EXHAUSTED:
             self._full()
         else:
             stream.endpoint.in_trouble()
+            shared.pods.troubled(opening.route, stream.pod)
             self._retry_in(self._backoff * (0.5 + random.random()))  # noqa: S311 - spreads retries, guards nothing
             self._backoff = min(2 * self._backoff, _LONGEST_BACKOFF)
 

@@ -14,6 +14,7 @@ from streaming_gateway.link.metrics import LinkMetrics
 from streaming_gateway.link.opener import Avoid, Opener, Shared
 from streaming_gateway.link.replay import ReplayPlaces
 from streaming_gateway.link.settings import LinkSettings
+from streaming_gateway.link.troubled import Pods
 
 
 class Recognizers:
@@ -27,6 +28,7 @@ class Recognizers:
             metrics=LinkMetrics(registry),
             budget=ByteBudget(settings.budget_bytes),
             replays=ReplayPlaces(settings.concurrent_replays),
+            pods=Pods(),
         )
         self._links: set[RecognizerLink] = set()
 
@@ -43,7 +45,8 @@ class Recognizers:
     async def open(self, request: LinkRequest) -> RecognizerLink:
         """A link for one session. Sends Open at once; waits at most `admission_seconds`, and only for a refusal.
 
-        Raises BudgetSpentError, NoCapacityError, UnknownModelError, or LinkLostError when the recogniser refuses the request itself.
+        Raises BudgetSpentError, NoCapacityError, UnknownModelError, or LinkLostError when the recogniser refuses the
+        request itself.
         """
         shared, settings = self._shared, self._shared.settings
         if shared.budget.spent:

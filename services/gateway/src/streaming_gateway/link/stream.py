@@ -39,11 +39,11 @@ class StreamLost(Exception):
 
 @dataclass(frozen=True)
 class Opening:
-    """What one attempt starts from; `avoid_pod` is the pod that nginx shall not pick."""
+    """What one attempt starts from; `avoid_pods` are those that nginx shall not pick, the worst first."""
 
     plan: Plan
     endpoint: Endpoint
-    avoid_pod: str = ""
+    avoid_pods: tuple[str, ...] = ()
 
 
 class RecognizerStream:
@@ -53,11 +53,11 @@ class RecognizerStream:
         self.plan, self.endpoint = opening.plan, opening.endpoint
         self.pod = ""  # the recogniser behind the load balancer, where that one names it
         self.ready = pb.Ready()
-        self.last_message = self._last_write = time.monotonic()
+        self.began = self.last_message = self._last_write = time.monotonic()
         self._settings, self._observe = settings, observe
         metadata = [("x-model-version", self.plan.open.route)]
-        if opening.avoid_pod:
-            metadata.append(("x-avoid-pod", opening.avoid_pod))
+        if opening.avoid_pods:
+            metadata.append(("x-avoid-pod", ",".join(opening.avoid_pods)))
         self._call = opening.endpoint.recognize(metadata)
         self._pacer: Pacer | None = None
         self._answers: deque[pb.Answer] = deque()
@@ -65,18 +65,21 @@ class RecognizerStream:
         self._sending = False
 
     async def open(self) -> None:
-        """Send Open and wait for Ready. Raises StreamLost."""
+        """Send Open and wait for Ready. Raises StreamLost; `pod` is known then too, where it was that which refused."""
         try:
             async with asyncio.timeout(self._settings.ready_seconds):
                 await self._write(pb.RecognizeRequest(open=self.plan.open))
                 first = await self._read()
-                headers = await self._call.initial_metadata()
         except TimeoutError:
             raise StreamLost("not ready") from None
+        except StreamLost:
+            if self._call.done():
+                self.pod = _pod_in(await self._call.initial_metadata(), await self._call.trailing_metadata())
+            raise
+        self.pod = _pod_in(await self._call.initial_metadata())
         if first.WhichOneof("message") != "ready":
             raise StreamLost("contract")
         self.ready = first.ready
-        self.pod = str(dict(headers).get("x-upstream-pod", ""))
 
     async def carry(self, ledger: Ledger, deliver: Deliver, take_turn: TakeTurn) -> StreamLost:
         """Send what the ledger holds and hand every message to `deliver` until the stream is lost; says why.
@@ -203,6 +206,14 @@ class RecognizerStream:
         self._observe("down", response)
         assert isinstance(response, pb.RecognizeResponse)
         return response
+
+
+def _pod_in(*several: Any) -> str:
+    """Who answered; a refusal without any message has it in its trailers."""
+    told: dict[str, Any] = {}
+    for metadata in several:
+        told.update(metadata or ())
+    return str(told.get("x-upstream-pod", ""))
 
 
 @contextlib.contextmanager
