@@ -1,6 +1,7 @@
 """The gRPC side of the recogniser: admission, one RecognitionStream for each call, draining."""
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import AsyncIterator
@@ -172,7 +173,7 @@ class Call:
         """Until the stream has ended; raises StreamEnd."""
         stream = RecognitionStream(opening, engine=engine, voice=voice, send=self._out.put, offer=offer)
         parts = (stream.run(), self._read(stream.inbox), self._write(), stream.tick(), self._watch(stream))
-        tasks = [asyncio.create_task(part) for part in parts]
+        tasks = [asyncio.create_task(part) for part in (*parts, self._follow_replay(stream))]
         try:
             done, _ = await asyncio.wait({*tasks, self._verdict}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -226,13 +227,19 @@ class Call:
         await asyncio.wait({emptied, writer}, return_when=asyncio.FIRST_COMPLETED)
         emptied.cancel()
 
+    async def _follow_replay(self, stream: RecognitionStream) -> None:
+        """At once when it is through, another may begin."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REPLAY_SECONDS):
+                await stream.caught_up.wait()
+        self._slot.caught_up()
+        await asyncio.Event().wait()
+
     async def _watch(self, stream: RecognitionStream) -> None:
-        """Frees an idle slot, notes a finished replay, and measures how long chunks wait."""
-        heard, began = stream.processed, time.monotonic()
+        """Frees an idle slot, and measures how long chunks wait."""
+        heard = stream.processed
         while True:
             await asyncio.sleep(0.1)
-            if stream.caught_up.is_set() or time.monotonic() - began > REPLAY_SECONDS:
-                self._slot.caught_up()
             self._metrics.audio.inc((stream.processed - heard) / SAMPLE_RATE)
             heard = stream.processed
             self._measure(heard)

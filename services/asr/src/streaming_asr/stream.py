@@ -121,6 +121,8 @@ class RecognitionStream:
                 return
             await self._arrive(stop)
             self._at = stop
+            if stop >= self._emit_after:
+                self.caught_up.set()
             if stop + CREDIT - self.inbox.credit >= RENEW_AFTER:
                 await self._progress()
 

@@ -141,16 +141,12 @@ class RecognizerLink:
         self._stream = stream
         metrics.streams.inc()
         try:
-            return await stream.carry(self._ledger, self._deliver, self._take_turn)
+            return await stream.carry(self._ledger, self._deliver)
         finally:
             self._stream = None
             metrics.streams.dec()
             if self._replay is not None:
                 self._replay.give_place()  # who has no recogniser keeps nobody waiting
-
-    async def _take_turn(self) -> None:
-        if self._replay is not None:
-            await self._replay.take_place(self._ledger)
 
     def _deliver(self, response: pb.RecognizeResponse) -> pb.Answer | None:
         if self._stream is not None:
@@ -190,6 +186,8 @@ class RecognizerLink:
             )
         if self._fruitless > 1:
             await asyncio.sleep(_FIRST_PAUSE * 2 ** (self._fruitless - 2))
+        # Before a recogniser is asked: its places for replays are few, and not to wait in.
+        await self._replay.take_place()
         opener = Opener(
             shared,
             self._ledger,
@@ -197,7 +195,8 @@ class RecognizerLink:
             admitting=False,
             deadline=self._replay.deadline,
         )
-        stream = await opener.run()
+        with self._replay.place_kept_for_a_while():
+            stream = await opener.run()
         shared.metrics.replayed.inc(max(0, lost.sent - stream.plan.open.first_sample) / SAMPLE_RATE)
         return stream
 

@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 
 from streaming_gateway.link.ledger import FRAME, Ledger
 from streaming_gateway.link.metrics import LinkMetrics
 
-# Less than the 5 s after which a Ping is due. Nobody's session waits longer for others: recognisers bound their replays
-# themselves.
+# Nobody's session waits longer for others: recognisers bound their replays themselves.
 _LONGEST_WAIT = 4.0
 
 
@@ -27,7 +27,7 @@ class ReplayPlaces:
 class Replay:
     """From a loss until another recogniser has caught up with the lost one, over as many streams as that takes.
 
-    A place is held only while a stream replays, never while one is looked for.
+    A place is held from before a recogniser is asked until the replay is through or lost again.
     """
 
     def __init__(
@@ -40,14 +40,23 @@ class Replay:
         self._lost_at, self._processed = lost_at, processed
         self._holding = False
 
-    async def take_place(self, ledger: Ledger) -> None:
+    async def take_place(self) -> None:
         """Wait for a place among those that replay, for a few seconds at most; not where nothing is to be replayed."""
-        if self._holding or self._is_through(ledger):
+        if self._holding or not self._processed:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LONGEST_WAIT):
                 await self._places.acquire()
                 self._holding = True
+
+    @contextlib.contextmanager
+    def place_kept_for_a_while(self) -> Iterator[None]:
+        """While a recogniser is looked for; who finds none for longer than others wait keeps nobody waiting."""
+        timer = asyncio.get_running_loop().call_later(_LONGEST_WAIT, self.give_place)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def give_place(self) -> None:
         """Give the place to another session; idempotent."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,6 @@ _FRAME_SLACK = 1600  # a recogniser may hold less than a frame back
 
 Observe = Callable[[str, Any], None]
 Deliver = Callable[[pb.RecognizeResponse], pb.Answer | None]
-TakeTurn = Callable[[], Awaitable[None]]
 
 
 class StreamLost(Exception):
@@ -62,7 +61,6 @@ class RecognizerStream:
         self._pacer: Pacer | None = None
         self._answers: deque[pb.Answer] = deque()
         self._news = asyncio.Event()
-        self._sending = False
 
     async def open(self) -> None:
         """Send Open and wait for Ready. Raises StreamLost; `pod` is known then too, where it was that which refused."""
@@ -81,11 +79,8 @@ class RecognizerStream:
             raise StreamLost("contract")
         self.ready = first.ready
 
-    async def carry(self, ledger: Ledger, deliver: Deliver, take_turn: TakeTurn) -> StreamLost:
-        """Send what the ledger holds and hand every message to `deliver` until the stream is lost; says why.
-
-        `take_turn` is waited for before the first audio, in less time than it takes for a Ping to be due.
-        """
+    async def carry(self, ledger: Ledger, deliver: Deliver) -> StreamLost:
+        """Send what the ledger holds and hand every message to `deliver` until the stream is lost; says why."""
         self._pacer = Pacer(
             ledger.audio,
             ledger.orders,
@@ -94,7 +89,7 @@ class RecognizerStream:
             ready=self.ready,
         )
         parts: list[Coroutine[Any, Any, None]] = [
-            self._send(self._pacer, take_turn),
+            self._send(self._pacer),
             self._receive(self._pacer, ledger, deliver),
             self._watch(ledger),
         ]
@@ -129,9 +124,7 @@ class RecognizerStream:
         """End the call; the recogniser frees the slot."""
         self._call.cancel()
 
-    async def _send(self, pacer: Pacer, take_turn: TakeTurn) -> None:
-        await take_turn()
-        self._sending = True
+    async def _send(self, pacer: Pacer) -> None:
         while True:
             self._news.clear()
             while (request := self._next(pacer)) is not None:
@@ -177,7 +170,7 @@ class RecognizerStream:
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             silent = 0.0 if self.last_message != heard_at else silent + _TICK_SECONDS
-            waiting = self._sending and ledger.audio.end > ledger.stream_processed + _FRAME_SLACK
+            waiting = ledger.audio.end > ledger.stream_processed + _FRAME_SLACK
             waiting = waiting and not self._checkpoint_open(ledger)
             moved = ledger.stream_processed != processed
             stalled = 0.0 if moved or not waiting else stalled + _TICK_SECONDS
