@@ -51,6 +51,12 @@ def _of_models(field: str, rolls: set[str], reloads: set[str], **changed: Any) -
     return _row(field, rolls, reloads, {"models": [model(), other]}, {"models": [model(**changed), other]})
 
 
+def _of_one_pod(field: str, rolls: set[str], reloads: set[str], **changed: Any) -> Row:
+    """Of a pool that may be of one pod, which is replaced in place: its sessions wait for as long as it starts."""
+    alone = {"rollout": "Replace"}
+    return _row(field, rolls, reloads, {"models": [model(**alone)]}, {"models": [model(**alone, **changed)]})
+
+
 def _of_facts(field: str, rolls: set[str], before: Inputs, after: Inputs, **spec: Any) -> Row:
     return Row(field, (stack(**spec), before), (stack(**spec), after), frozenset(rolls))
 
@@ -111,13 +117,13 @@ _ROWS = [
     _of_models("models[].routeAliases", {POOL}, {BALANCER}, routeAliases=["english"]),
     _of_models("models[].source", {POOL}, {STORE}, source="hf://example/en-default@v2"),
     _of_models("models[].image", {POOL}, set(), image="here/asr:2"),
-    _of_models("models[].gpu", {POOL}, set(), gpu={}),
+    _of_models("models[].gpu", {POOL}, {GATEWAY}, gpu={}),
     _of_models("models[].resources", {POOL}, set(), resources={"requests": {"cpu": "2"}}),
     _of_models("models[].streams.maxPerPod", {POOL}, set(), streams={"maxPerPod": 30}),
     _of_models("models[].streams.targetPerPod", set(), set(), streams={"targetPerPod": 10}),
-    _of_models("models[].autoscaling", set(), set(), autoscaling={"minReplicas": 2}),
-    _of_models("models[].rollout", set(), set(), rollout="Replace"),
-    _of_models("models[].startupSeconds", {POOL}, set(), startupSeconds=600),
+    _of_one_pod("models[].autoscaling", set(), {GATEWAY}, autoscaling={"minReplicas": 2}),
+    _of_models("models[].rollout", set(), {GATEWAY}, rollout="Replace"),
+    _of_one_pod("models[].startupSeconds", {POOL}, {GATEWAY}, startupSeconds=600),
     _of_models("models[].pods", {POOL}, set(), pods={"priorityClassName": "high"}),
     _row(
         "a model added or removed",

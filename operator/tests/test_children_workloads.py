@@ -108,6 +108,15 @@ def test_an_environment_variable_of_ours_can_be_overridden_and_stands_once() -> 
     assert [one for one in container["env"] if one["name"] == "MAX_SESSIONS"] == changed["env"]
 
 
+@pytest.mark.parametrize(
+    ("limits", "held"), [({"memory": "2Gi"}, "1073741824"), ({"memory": "3G"}, "1500000000"), ({"cpu": "2"}, None)]
+)
+def test_half_of_the_gateways_memory_may_be_audio(limits: dict[str, str], held: str | None) -> None:
+    gateway = {"resources": {"limits": limits}}
+    (container,) = pod_of(workload("Deployment", "demo-gateway", gateway=gateway))["containers"]
+    assert next((one["value"] for one in container["env"] if one["name"] == "BUDGET_BYTES"), None) == held
+
+
 @pytest.mark.parametrize(("part", "kind", "name", "container"), PARTS)
 def test_a_users_labels_never_enter_a_selector(part: str, kind: str, name: str, container: str) -> None:
     plain = workload(kind, name)

@@ -1,9 +1,10 @@
 """Rules of the gateway's catalogue."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from stack_model.api import load_stack
+from stack_model.api import Gpu, PoolAutoscaling, load_stack
 from stack_model.catalogue import CatalogueError, dump_models, family_of, gateway_models, parse_models
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -29,6 +30,26 @@ def test_the_stacks_default_model_is_marked_in_its_catalogue() -> None:
     gateway = stack.spec.gateway.model_copy(update={"default_speech_model": "universal-streaming-multilingual"})
     chosen = stack.model_copy(update={"spec": stack.spec.model_copy(update={"gateway": gateway})})
     assert [model.default for model in parse_models(dump_models(gateway_models(chosen)))] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("changed", "seconds"),
+    [
+        ({}, None),
+        ({"rollout": "Replace"}, 360),
+        ({"rollout": "Replace", "startup_seconds": 900}, 960),
+        ({"rollout": "Replace", "autoscaling": PoolAutoscaling(min_replicas=2)}, None),
+        ({"gpu": Gpu()}, 360),
+        ({"gpu": Gpu(), "rollout": "Surge"}, None),
+    ],
+)
+def test_sessions_of_a_pod_that_is_replaced_in_place_wait_for_as_long_as_it_starts(
+    changed: dict[str, Any], seconds: int | None
+) -> None:
+    stack = load_stack(EXAMPLES / "minimal.yaml")
+    models = [model.model_copy(update=changed) for model in stack.spec.models]
+    other = stack.model_copy(update={"spec": stack.spec.model_copy(update={"models": models})})
+    assert [model.buffer_seconds for model in parse_models(dump_models(gateway_models(other)))] == [seconds]
 
 
 def test_a_family_may_be_set_where_the_name_tells_none() -> None:

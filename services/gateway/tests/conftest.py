@@ -107,8 +107,16 @@ class Caller:
         self.last_event = time.monotonic()
 
     @classmethod
-    async def open(cls, several: Recognizers, number: int = 0, route: str = "en-default", **more: Any) -> "Caller":
-        request = LinkRequest(f"5d3f9a1e-0000-4000-8000-{number:012}", route, Hearing(0.4, CHECKPOINTS))
+    async def open(
+        cls,
+        several: Recognizers,
+        number: int = 0,
+        route: str = "en-default",
+        buffer_seconds: float | None = None,
+        **more: Any,
+    ) -> "Caller":
+        session_id = f"5d3f9a1e-0000-4000-8000-{number:012}"
+        request = LinkRequest(session_id, route, Hearing(0.4, CHECKPOINTS), buffer_seconds=buffer_seconds)
         return cls(await several.open(request), **more)
 
     async def _listen(self) -> None:

@@ -4,7 +4,7 @@ from lightkube.models.apps_v1 import DeploymentSpec, DeploymentStrategy, Rolling
 from lightkube.models.core_v1 import Container, ServicePort, ServiceSpec
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import Service
-from stack_model.api import StreamingStack
+from stack_model.api import Resources, StreamingStack
 
 from streaming_operator import names
 from streaming_operator.children import config
@@ -25,6 +25,7 @@ from streaming_operator.children.containers import (
 from streaming_operator.children.exposure import service_annotations
 from streaming_operator.children.images import image_of
 from streaming_operator.children.pod import Pod, meta, pod_template, selector, variables
+from streaming_operator.children.shares import parse_amount
 from streaming_operator.facts import Inputs
 
 # Beyond the longest session: the news that the pod leaves, goodbyes, the last usage.
@@ -122,7 +123,14 @@ def _settings(stack: StreamingStack, inputs: Inputs) -> dict[str, str | None]:
         "GATEWAY_MODELS_FILE": f"{_MODELS}/{config.GATEWAY_MODELS_FILE}",
         "API_KEYS_FILE": f"{_KEYS}/{config.API_KEYS_FILE}" if spec.auth.mode == "Keys" else None,
         "SPOOL_DIR": _SPOOL,
+        "BUDGET_BYTES": _budget_bytes(spec.resources),
         "MAX_SESSIONS": str(spec.sessions.max_per_pod),
         "MAX_SESSION_SECONDS": str(spec.max_session_seconds),
         "DRAIN_SECONDS": str(grace_seconds(stack) - PRE_STOP_SECONDS - _LAST_WORDS_SECONDS),
     }
+
+
+def _budget_bytes(resources: Resources) -> str | None:
+    """Half of the memory for audio that waits or may be sent again: beyond it the pod refuses, and is not killed."""
+    memory = resources.limits.get("memory")
+    return str(max(1, int(parse_amount(memory) / 2))) if memory else None

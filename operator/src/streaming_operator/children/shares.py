@@ -52,11 +52,11 @@ def _divided(amounts: Mapping[str, str], share: Decimal) -> dict[str, str]:
 
 def _scaled(amount: str, share: Decimal, unit: str, size: Decimal) -> str:
     """At least one unit: zero would mean none at all to some and no limit to others."""
-    whole = (_parsed(amount) * share / size).to_integral_value(ROUND_FLOOR)
+    whole = (parse_amount(amount) * share / size).to_integral_value(ROUND_FLOOR)
     return f"{max(int(whole), 1)}{unit}"
 
 
-def _parsed(amount: str) -> Decimal:
+def parse_amount(amount: str) -> Decimal:
     """A quantity as the API takes it: a number, perhaps with an exponent, then perhaps a suffix."""
     found = _QUANTITY.fullmatch(amount)
     if found is None:

@@ -4,7 +4,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from stack_model.api import SpeechModel, StreamingStack
+from stack_model.api import Model, SpeechModel, StreamingStack
+
+# Until the old pod is gone and the new one is scheduled and has its image; then the model loads.
+_UNTIL_STARTED_SECONDS = 60
 
 Family = Literal["universal", "universal-3"]
 
@@ -18,6 +21,11 @@ class GatewayModel(BaseModel):
     route: str = Field(min_length=1, description="The value of X-Model-Version.")
     family: Family = Field(description="`universal`: append-only words; `universal-3`: replacing words.")
     default: bool = Field(default=False, description="For clients that name no model; of one entry at most.")
+    buffer_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        description="How long sessions wait for a recogniser, where it may take longer than the gateway's own time.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -53,11 +61,18 @@ def gateway_models(stack: StreamingStack) -> list[GatewayModel]:
                 "speech_model": speech_model,
                 "route": model.name,
                 "default": speech_model == stack.spec.gateway.default_speech_model,
+                "buffer_seconds": _buffer_seconds(model),
             }
             for model in stack.spec.models
             for speech_model in model.speech_models
         ]
     )
+
+
+def _buffer_seconds(model: Model) -> int | None:
+    """A pool that may be of one pod, which is ended before the next one loads, has nobody to hear meanwhile."""
+    alone = model.wanted_rollout == "Replace" and model.autoscaling.min_replicas == 1
+    return model.startup_seconds + _UNTIL_STARTED_SECONDS if alone else None
 
 
 def parse_models(document: str | bytes | list[dict[str, Any]]) -> list[GatewayModel]:

@@ -143,7 +143,9 @@ class Gateway:
                 self._empty.set()
 
     async def _link(self, session_id: str, config: SessionConfig) -> RecognizerLink:
-        request = LinkRequest(session_id, config.model.route, config.hearing)
+        request = LinkRequest(
+            session_id, config.model.route, config.hearing, buffer_seconds=config.model.buffer_seconds
+        )
         try:
             return await self._recognizers.open(request)
         except BudgetSpentError:
@@ -170,7 +172,7 @@ class Gateway:
             config=config,
             connection=connection,
             link=link,
-            limits=self._limits,
+            limits=self._limits.while_buffering(config.model.buffer_seconds),
             report=SessionReport(session_id, tenant, model, self._metrics),
         )
         self._sessions[session_id] = session

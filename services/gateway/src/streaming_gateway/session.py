@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from streaming_gateway.audio import RECOGNISER_RATE, AudioIntake
 from streaming_gateway.client_messages import ClientMessage, Command, UpdateConfiguration, read_client_message
 from streaming_gateway.goodbye import GOODBYE_SECONDS
 from streaming_gateway.heartbeat import Heartbeats
-from streaming_gateway.link import MOST_ORDERS, LinkLostError, RecognizerLink
+from streaming_gateway.link import MOST_ORDERS, BacklogDroppedError, LinkLostError, RecognizerLink
 from streaming_gateway.outbox import Outbox
 from streaming_gateway.parameters import SessionConfig, Tunable
 from streaming_gateway.problems import (
@@ -42,6 +43,8 @@ _log = get_logger(__name__)
 _FLUSH_SECONDS = 3.0
 # Everything is heard and the answer to the last finalize is still missing.
 _STUCK_SECONDS = 10.0
+# Audio that comes while what was buffered is being heard.
+_BEYOND_BUFFER_SECONDS = 60.0
 _HEARING = ("vad_threshold", "checkpoints_ms", "language_codes", "prompt", "keyterms")
 
 
@@ -52,6 +55,11 @@ class SessionLimits:
     session_seconds: float
     backlog_seconds: float
     unread_bytes: int
+
+    def while_buffering(self, seconds: float | None) -> "SessionLimits":
+        """The same for a session that may wait `seconds` for a recogniser: what comes meanwhile is not too much."""
+        backlog = max(self.backlog_seconds, (seconds or 0) + _BEYOND_BUFFER_SECONDS)
+        return self if seconds is None else dataclasses.replace(self, backlog_seconds=backlog)
 
 
 @dataclass
@@ -132,6 +140,8 @@ class Session:
             self._end(closing(problem))
         except ConnectionClosed:
             self._end(CLIENT_GONE)
+        except BacklogDroppedError:
+            self._end(closing(cancelled("budget")))
         except LinkLostError:
             self._end(closing(cancelled("recogniser_lost")))
         except Exception as failure:  # noqa: BLE001

@@ -59,7 +59,10 @@ class GatewaySettings(ServiceSettings):
     max_session_seconds: int = Field(default=10_800, ge=1, le=10_800, validation_alias="MAX_SESSION_SECONDS")
     max_backlog_seconds: float = Field(default=300, gt=0, validation_alias="MAX_BACKLOG_SECONDS")
     buffer_seconds: float = Field(
-        default=60, gt=0, validation_alias="BUFFER_SECONDS", description="Longest time without any recogniser."
+        default=60,
+        gt=0,
+        validation_alias="BUFFER_SECONDS",
+        description="Longest time without any recogniser, unless a model's buffer_seconds is longer.",
     )
     budget_bytes: int = Field(
         default=512 * 1024 * 1024,

@@ -1,6 +1,7 @@
 """A session's way to words, over however many recogniser streams it takes."""
 
 from streaming_gateway.link.api import (
+    BacklogDroppedError,
     BudgetSpentError,
     Hearing,
     LinkLostError,
@@ -15,6 +16,7 @@ from streaming_gateway.link.settings import LinkSettings
 
 __all__ = [
     "MOST_ORDERS",
+    "BacklogDroppedError",
     "BudgetSpentError",
     "Hearing",
     "LinkLostError",

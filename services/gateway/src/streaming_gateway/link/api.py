@@ -23,13 +23,17 @@ class Hearing:
 
 @dataclass(frozen=True)
 class LinkRequest:
-    """One session's wish for a recogniser. `segment_cap_samples` is in samples at 16 kHz."""
+    """One session's wish for a recogniser.
+
+    segment_cap_samples: at 16 kHz. buffer_seconds: the longest time without any recogniser; None: the gateway's own.
+    """
 
     session_id: str
     route: str
     hearing: Hearing
     segment_cap_samples: int = 960_000
     traffic_class: pb.TrafficClass = pb.TRAFFIC_CLASS_INTERACTIVE
+    buffer_seconds: float | None = None
 
 
 class NoCapacityError(Exception):
@@ -46,3 +50,7 @@ class UnknownModelError(Exception):
 
 class LinkLostError(Exception):
     """In mid-session, and no recogniser to go on with. The text is free of anything spoken."""
+
+
+class BacklogDroppedError(LinkLostError):
+    """The backlogs of all sessions were more than the gateway may hold, and this session's was the largest."""

@@ -5,16 +5,16 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from asr_contract.clock import SAMPLE_RATE
+from asr_contract.clock import BYTES_PER_SAMPLE, SAMPLE_RATE
 from service_kit.faults import place_of
 from service_kit.logs import get_logger
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 
-from streaming_gateway.link.api import LinkLostError
+from streaming_gateway.link.api import BacklogDroppedError, LinkLostError
 from streaming_gateway.link.events import EventQueue
 from streaming_gateway.link.intake import receive
 from streaming_gateway.link.ledger import FRAME, Ledger
-from streaming_gateway.link.opener import Avoid, Opener, Shared
+from streaming_gateway.link.opener import Avoid, Opener, Shared, buffer_seconds
 from streaming_gateway.link.replay import Replay
 from streaming_gateway.link.stream import RecognizerStream, StreamLost
 
@@ -40,7 +40,9 @@ class RecognizerLink:
         self._opening = opening
         self._task = asyncio.create_task(self._run())
         self._task.add_done_callback(self._free)
+        self._given_up = False
         self.on_close: Callable[[], None] = lambda: None
+        self.on_audio: Callable[[], None] = lambda: None
 
     @property
     def replacing(self) -> bool | None:
@@ -58,6 +60,11 @@ class RecognizerLink:
         return self._ledger.processed
 
     @property
+    def backlog_bytes(self) -> int:
+        """Audio that is held and was not heard; none once the session is given up."""
+        return 0 if self._given_up else BYTES_PER_SAMPLE * max(0, self._ledger.audio.end - self._ledger.processed)
+
+    @property
     def orders_full(self) -> bool:
         """Whether more Finalizes and updates wait, or are kept for a replay, than a session may have."""
         return self._ledger.orders.full
@@ -67,6 +74,15 @@ class RecognizerLink:
         if pcm and not self._task.done():
             self._ledger.audio.append(pcm)
             self._wake()
+            self.on_audio()
+
+    def drop_backlog(self) -> None:
+        """Give the session up: it waits for more audio to be heard than the gateway can hold for it."""
+        self._given_up = True
+        self._fail(
+            BacklogDroppedError("its backlog is the largest, and all of them are more than the gateway may hold")
+        )
+        self._task.cancel()
 
     def finalize(self) -> int:
         """Close the open segment at the end of the audio given so far; returns the id that its Finalized will have."""
@@ -182,7 +198,7 @@ class RecognizerLink:
                 shared.metrics,
                 lost_at=lost.last_message,
                 processed=self._ledger.processed,
-                deadline=time.monotonic() + shared.settings.buffer_seconds,
+                deadline=time.monotonic() + buffer_seconds(shared, self._ledger.request),
             )
         if self._fruitless > 1:
             await asyncio.sleep(_FIRST_PAUSE * 2 ** (self._fruitless - 2))

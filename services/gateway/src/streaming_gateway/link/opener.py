@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import grpc
 from service_kit.logs import get_logger
 
-from streaming_gateway.link.api import LinkLostError, NoCapacityError, UnknownModelError
+from streaming_gateway.link.api import LinkLostError, LinkRequest, NoCapacityError, UnknownModelError
 from streaming_gateway.link.audio import ByteBudget
 from streaming_gateway.link.checks import contract_check
 from streaming_gateway.link.endpoints import Endpoints
@@ -37,6 +37,11 @@ class Shared:
     budget: ByteBudget
     replays: ReplayPlaces
     pods: Pods
+
+
+def buffer_seconds(shared: Shared, request: LinkRequest) -> float:
+    """How long a session waits for a recogniser."""
+    return max(shared.settings.buffer_seconds, request.buffer_seconds or 0)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from streaming_gateway.link.endpoints import Endpoints
 from streaming_gateway.link.ledger import Ledger
 from streaming_gateway.link.link import RecognizerLink
 from streaming_gateway.link.metrics import LinkMetrics
-from streaming_gateway.link.opener import Avoid, Opener, Shared
+from streaming_gateway.link.opener import Avoid, Opener, Shared, buffer_seconds
 from streaming_gateway.link.replay import ReplayPlaces
 from streaming_gateway.link.settings import LinkSettings
 from streaming_gateway.link.troubled import Pods
@@ -52,7 +52,7 @@ class Recognizers:
         if shared.budget.spent:
             raise BudgetSpentError("this gateway holds as much audio as it may")
         ledger = Ledger(request, shared.budget)
-        deadline = time.monotonic() + settings.buffer_seconds
+        deadline = time.monotonic() + buffer_seconds(shared, request)
         opener = Opener(shared, ledger, avoid=Avoid(), admitting=True, deadline=deadline)
         opening = asyncio.create_task(opener.run())
         try:
@@ -69,7 +69,14 @@ class Recognizers:
         link = RecognizerLink(shared, ledger, opening)
         self._links.add(link)
         link.on_close = lambda: self._links.discard(link)
+        link.on_audio = self._keep_within_budget
         return link
+
+    def _keep_within_budget(self) -> None:
+        """Where backlogs alone are more than may be held, the largest one ends its session: the others go on."""
+        budget = self._shared.budget
+        if budget.used > budget.limit and sum(link.backlog_bytes for link in self._links) > budget.limit:
+            max(self._links, key=lambda link: link.backlog_bytes).drop_backlog()
 
     async def close(self) -> None:
         """End every link and close the channels."""

@@ -9,8 +9,9 @@ class LinkSettings:
     """How the gateway reaches recognisers; the defaults are the contract's figures.
 
     endpoints: `host:port` of each load balancer; a name with several addresses counts as several.
-    budget_bytes: audio held for all sessions together, backlog and replay. 512 MiB is 48 sessions with 5 minutes of
-        backlog and a 60 s segment each.
+    budget_bytes: audio held for all sessions together, backlog and replay: beyond it new ones are refused, and where
+        backlogs alone are more, the largest ends. 512 MiB is 48 sessions with 5 minutes of backlog and a 60 s segment
+        each.
     concurrent_replays: sessions of one route that catch up at the same time after a loss.
     """
 

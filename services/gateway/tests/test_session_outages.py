@@ -1,0 +1,52 @@
+"""What clients see of a time without any recogniser."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx2
+from streamingstack_bench.scripted import Script, serve_scripted
+from streamingstack_bench.wire_client import wire_client
+
+SCRIPT = Script.of("Hello there, this is a test. | | Done.")
+
+
+async def test_a_pool_of_one_that_is_replaced_keeps_its_sessions_for_as_long_as_its_model_is_waited_for(
+    stack: Any,
+) -> None:
+    models = json.dumps([{"speech_model": "universal-streaming-english", "route": "en-default", "buffer_seconds": 60}])
+    async with (
+        stack(models=models, buffer_seconds=0.2, max_backlog_seconds=1) as running,
+        wire_client(running.url) as client,
+    ):
+        await client.next()
+        await client.audio(500)
+        await running.recogniser.drain(0)
+        await client.audio(5500)
+        await asyncio.sleep(1.0)
+        async with serve_scripted(SCRIPT, port=running.recogniser.port):
+            assert await client.terminate() == (1000, "Session Ended")
+        assert client.finals == ["hello there this is a test", "done"]
+
+
+async def test_the_largest_backlog_ends_3005_where_backlogs_are_more_than_a_gateway_may_hold(stack: Any) -> None:
+    async with (
+        stack(budget_bytes=8 * 32_000) as running,
+        wire_client(running.url) as small,
+        wire_client(running.url) as large,
+    ):
+        for client in (small, large):
+            await client.next()
+            await client.audio(500)
+        await running.recogniser.drain(0)
+        await large.audio(6000)
+        await small.audio(3000)
+        assert await large.rest() == (3005, "See Error message for details")
+        assert large.messages[-1]["error"] == "Session Cancelled: An error occurred"
+        async with httpx2.AsyncClient() as http:
+            told = (await http.get(running.metrics)).text
+        assert 'sessions_ended_total{code="3005",model="universal-streaming-english",reason="budget"} 1.0' in told
+        async with serve_scripted(SCRIPT, port=running.recogniser.port):
+            await small.audio(2500)
+            assert await small.terminate() == (1000, "Session Ended")
+        assert small.finals == ["hello there this is a test", "done"]
