@@ -136,12 +136,16 @@ STACK: dict[str, list[Panel]] = {
         ),
     ],
     "When recognisers fail": [
-        Panel("Streams that moved", {"{{reason}}": _rate("gateway_recognizer_failovers_total", "reason")}, "reqps"),
+        Panel(
+            "Streams that moved",
+            {"{{route}} {{reason}}": _rate("gateway_recognizer_failovers_total", "route, reason")},
+            "reqps",
+        ),
         Panel(
             "Gap of a move",
             {
-                "p50": _p(0.5, "gateway_recognizer_failover_gap_seconds"),
-                "p95": _p(0.95, "gateway_recognizer_failover_gap_seconds"),
+                "{{route}} p50": _p(0.5, "gateway_recognizer_failover_gap_seconds", "route"),
+                "{{route}} p95": _p(0.95, "gateway_recognizer_failover_gap_seconds", "route"),
             },
             "s",
         ),

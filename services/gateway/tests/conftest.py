@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import json
+import os
 import shutil
+import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -194,30 +196,64 @@ def undisturbed() -> Callable[..., Awaitable[Told]]:
     return tell
 
 
+class Nginx:
+    """The stack's nginx, running. `kill` and `freeze` take master and worker at once."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
+        self._process, self.endpoint = process, f"127.0.0.1:{port}"
+
+    def freeze(self) -> None:
+        """Stop it where it is: its sockets stay open and silent."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    async def kill(self) -> None:
+        """SIGKILL: every connection breaks."""
+        if self._process.returncode is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        await self._process.wait()
+
+
 @pytest.fixture
-def balancer(tmp_path: Path) -> Any:
-    """`async with balancer(en_default=[...], ml_default=[...]) as endpoint: ...`: the stack's nginx, by route."""
+def nginx(tmp_path: Path) -> Any:
+    """`async with nginx(en_default=[...], ml_default=[...]) as balancer: ...`: the stack's nginx, by route."""
+
+    @contextlib.asynccontextmanager
+    async def serve(**routes: list[str]) -> AsyncIterator[Nginx]:
+        program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/bin")
+        assert program, "nginx is not installed; run `apt-get install nginx-light`, or your system's equivalent"
+        named = [BalancerRoute(name=n.replace("_", "-"), backends=tuple(backends)) for n, backends in routes.items()]
+        async with _nginx(program, named, tmp_path) as started:
+            yield started
+
+    return serve
+
+
+@pytest.fixture
+def balancer(nginx: Any) -> Any:
+    """`async with balancer(en_default=[...]) as endpoint: ...`: the same, where its address is enough."""
 
     @contextlib.asynccontextmanager
     async def serve(**routes: list[str]) -> AsyncIterator[str]:
-        nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/opt/homebrew/bin")
-        assert nginx, "nginx is not installed; run `apt-get install nginx-light`, or your system's equivalent"
-        named = [BalancerRoute(name=n.replace("_", "-"), backends=tuple(backends)) for n, backends in routes.items()]
-        async with _nginx(nginx, named, tmp_path) as port:
-            yield f"127.0.0.1:{port}"
+        async with nginx(**routes) as started:
+            yield started.endpoint
 
     return serve
 
 
 @contextlib.asynccontextmanager
-async def _nginx(program: str, routes: list[BalancerRoute], folder: Path) -> AsyncIterator[int]:
+async def _nginx(program: str, routes: list[BalancerRoute], base: Path) -> AsyncIterator[Nginx]:
     async with serve_scripted(SPOKEN) as first, serve_scripted(SPOKEN) as second:
         ports = first.port, second.port  # free ones
     options = BalancerOptions(
         dialect=Dialect.STATIC, listen=("127.0.0.1",), grpc_port=ports[0], health_port=ports[1], workers=1
     )
+    folder = base / f"nginx-{ports[0]}"
+    folder.mkdir()
     (folder / "nginx.conf").write_text(render_nginx(routes, options))
-    process = await asyncio.create_subprocess_exec(program, "-p", f"{folder}/", "-c", "nginx.conf", "-e", "stderr")
+    process = await asyncio.create_subprocess_exec(
+        program, "-p", f"{folder}/", "-c", "nginx.conf", "-e", "stderr", start_new_session=True
+    )
+    started = Nginx(process, ports[0])
     try:
         async with asyncio.timeout(20):
             while True:
@@ -227,8 +263,6 @@ async def _nginx(program: str, routes: list[BalancerRoute], folder: Path) -> Asy
                     break
                 assert process.returncode is None, "nginx did not start"
                 await asyncio.sleep(0.05)
-        yield ports[0]
+        yield started
     finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+        await started.kill()

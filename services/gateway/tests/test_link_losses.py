@@ -1,6 +1,7 @@
 """The link over real sockets: recognisers are killed and drained and break, and the session must not notice."""
 
 import asyncio
+import re
 import time
 from typing import Any
 
@@ -12,7 +13,10 @@ from streamingstack_bench.scripted_process import scripted_process
 
 
 def failovers(registry: CollectorRegistry, reason: str) -> float:
-    return registry.get_sample_value("gateway_recognizer_failovers_total", {"reason": reason}) or 0.0
+    return (
+        registry.get_sample_value("gateway_recognizer_failovers_total", {"route": "en-default", "reason": reason})
+        or 0.0
+    )
 
 
 @pytest.mark.parametrize("replacing", [False, True])
@@ -62,6 +66,32 @@ async def test_a_draining_recogniser_is_left_at_once(
         for told in await asyncio.gather(*(caller.finish() for caller in callers)):
             assert told.comparable() == expected.comparable()
         assert failovers(registry, "draining") == 4
+
+
+async def test_each_gap_is_measured_and_logged_by_session(
+    spoken: Script, recognizers: Any, call: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async with (
+        scripted_process(spoken) as victim,
+        serve_scripted(spoken) as other,
+        recognizers(victim.endpoint, f"127.0.0.1:{other.port}") as (several, registry),
+    ):
+        callers = [await call(several, number) for number in range(6)]
+        for caller in callers:
+            caller.give(2_500)
+        await asyncio.gather(*(caller.heard(2_500) for caller in callers))
+        await victim.kill()
+        await asyncio.gather(*(caller.finish() for caller in callers))
+        route = {"route": "en-default"}
+        count, total = (
+            registry.get_sample_value(f"gateway_recognizer_failover_gap_seconds_{what}", route)
+            for what in ("count", "sum")
+        )
+    told = [line for line in "".join(capfd.readouterr()).splitlines() if "session went on" in line]
+    gaps = [float(found[1]) for line in told if (found := re.search(r"gap_seconds\W+([0-9.]+)", line))]
+    assert len(gaps) == count == 3
+    assert sum(gaps) == pytest.approx(total, abs=0.01)
+    assert len({line.split("5d3f9a1e")[1][:32] for line in told}) == 3, "one of each session"
 
 
 async def test_audio_that_breaks_every_recogniser_ends_its_session_instead_of_going_round(

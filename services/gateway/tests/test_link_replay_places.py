@@ -1,14 +1,13 @@
 """Who catches up when: few sessions of a route at once, and nobody waits for another route's."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 from streaming_gateway.link.api import Hearing, LinkRequest
 from streaming_gateway.link.audio import ByteBudget
 from streaming_gateway.link.ledger import Ledger
-from streaming_gateway.link.metrics import LinkMetrics
 from streaming_gateway.link.replay import Replay, ReplayPlaces
 from streamingstack_bench.scripted import Script, serve_scripted
 from streamingstack_bench.scripted_process import scripted_process
@@ -22,8 +21,7 @@ def places() -> ReplayPlaces:
 
 
 def lost(places: ReplayPlaces, route: str, processed: int = 5 * SECOND) -> Replay:
-    metrics = LinkMetrics(CollectorRegistry())
-    return Replay(places.of(route), metrics, lost_at=0.0, processed=processed, deadline=0.0)
+    return Replay(places.of(route), lost_at=time.monotonic() - 2, processed=processed, deadline=0.0)
 
 
 def ledger() -> Ledger:
@@ -45,9 +43,9 @@ async def test_the_place_is_given_where_the_lost_stream_was(places: ReplayPlaces
     first, second, books = lost(places, "en-default"), lost(places, "en-default"), ledger()
     await first.take_place()
     books.heard_through(4 * SECOND)
-    assert not first.caught_up(books)
+    assert first.caught_up(books) is None
     books.heard_through(5 * SECOND)
-    assert first.caught_up(books)
+    assert (first.caught_up(books) or 0) >= 2, "the gap"
     first.give_place()  # once more is no second place
     await asyncio.wait_for(second.take_place(), 1)
     third = asyncio.create_task(lost(places, "en-default").take_place())

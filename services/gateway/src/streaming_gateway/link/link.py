@@ -173,18 +173,39 @@ class RecognizerLink:
         for trouble in heard.troubles:
             self._shared.metrics.troubles.inc()
             log.warning("contract broken", session=self._ledger.request.session_id, trouble=trouble)
-        if self._replay is not None and self._replay.caught_up(self._ledger):
+        if self._replay is not None and (gap := self._replay.caught_up(self._ledger)) is not None:
             self._replay = None
+            self._went_on_after(gap)
         self._shared.metrics.held.set(self._shared.budget.used)
         return heard.answer
+
+    def _went_on_after(self, gap: float) -> None:
+        """The session is where it was when its recogniser was lost, `gap` seconds ago."""
+        request, stream = self._ledger.request, self._stream
+        self._shared.metrics.gap.labels(request.route).observe(gap)
+        epoch, pod = (stream.plan.open.epoch, stream.pod) if stream else (0, "")
+        log.info(
+            "session went on",
+            session=request.session_id,
+            route=request.route,
+            epoch=epoch,
+            pod=pod,
+            gap_seconds=round(gap, 3),
+        )
 
     async def _resume(self, lost: RecognizerStream, loss: StreamLost) -> RecognizerStream:
         """Another stream, with the replay under way. Raises LinkLostError."""
         shared, opening = self._shared, lost.plan.open
-        shared.metrics.failovers.labels(loss.reason).inc()
+        shared.metrics.failovers.labels(opening.route, loss.reason).inc()
         status = loss.status.name if loss.status else ""
         log.warning(
-            "recogniser lost", session=opening.session_id, epoch=opening.epoch, reason=loss.reason, status=status
+            "recogniser lost",
+            session=opening.session_id,
+            route=opening.route,
+            epoch=opening.epoch,
+            reason=loss.reason,
+            status=status,
+            pod=lost.pod,
         )
         if loss.fatal:
             raise LinkLostError(f"the recogniser ended the stream for good: {status}")
@@ -195,7 +216,6 @@ class RecognizerLink:
         if self._replay is None:
             self._replay = Replay(
                 shared.replays.of(opening.route),
-                shared.metrics,
                 lost_at=lost.last_message,
                 processed=self._ledger.processed,
                 deadline=time.monotonic() + buffer_seconds(shared, self._ledger.request),

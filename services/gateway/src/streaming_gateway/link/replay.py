@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from streaming_gateway.link.ledger import FRAME, Ledger
-from streaming_gateway.link.metrics import LinkMetrics
 
 # Nobody's session waits longer for others: recognisers bound their replays themselves.
 _LONGEST_WAIT = 4.0
@@ -30,13 +29,11 @@ class Replay:
     A place is held from before a recogniser is asked until the replay is through or lost again.
     """
 
-    def __init__(
-        self, places: asyncio.Semaphore, metrics: LinkMetrics, *, lost_at: float, processed: int, deadline: float
-    ) -> None:
+    def __init__(self, places: asyncio.Semaphore, *, lost_at: float, processed: int, deadline: float) -> None:
         """`lost_at`: the lost stream's last message; `deadline`: when no recogniser is looked for any more, both on
         the monotonic clock. `processed`: how far the lost stream was."""
         self.deadline = deadline
-        self._places, self._metrics = places, metrics
+        self._places = places
         self._lost_at, self._processed = lost_at, processed
         self._holding = False
 
@@ -64,13 +61,12 @@ class Replay:
             self._holding = False
             self._places.release()
 
-    def caught_up(self, ledger: Ledger) -> bool:
-        """Whether the new stream is where the lost one was; the first time, the gap is measured and the place given."""
+    def caught_up(self, ledger: Ledger) -> float | None:
+        """The gap in seconds, once the new stream is where the lost one was, and the place is given; None before."""
         if not self._is_through(ledger):
-            return False
-        self._metrics.gap.observe(time.monotonic() - self._lost_at)
+            return None
         self.give_place()
-        return True
+        return time.monotonic() - self._lost_at
 
     def _is_through(self, ledger: Ledger) -> bool:
         slack = FRAME if self._processed else 0
