@@ -28,7 +28,7 @@ class Recognizers:
             metrics=LinkMetrics(registry),
             budget=ByteBudget(settings.budget_bytes),
             replays=ReplayPlaces(settings.concurrent_replays),
-            pods=Pods(),
+            pods=Pods(time.monotonic),
         )
         self._links: set[RecognizerLink] = set()
 

@@ -4,7 +4,6 @@ A pod goes by the address that the load balancer tells as `x-upstream-pod`. Read
 seconds; until then it has the fewest connections, so that the load balancer would send it every new stream.
 """
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
@@ -16,8 +15,8 @@ _MOST = 8
 class Pods:
     """The recognisers that this gateway has met, by route."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` in seconds."""
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock`: seconds that never go back."""
         self._clock = clock
         self._heard: defaultdict[str, dict[str, float]] = defaultdict(dict)
         self._troubled: defaultdict[str, dict[str, float]] = defaultdict(dict)
@@ -35,12 +34,18 @@ class Pods:
             self._troubled[route][pod] = self._clock()
 
     def avoid(self, route: str, first: Iterable[str], silent_since: float | None = None) -> tuple[str, ...]:
-        """`first`, then the pods in trouble, the newest first, then those without a message since `silent_since`."""
+        """`first`, then the pods in trouble, the newest first, then those without a message since `silent_since`.
+
+        Where several are that silent and no other is known, the last one heard is not named.
+        """
         now = self._clock()
         troubled, heard = self._troubled[route], self._heard[route]
         _drop_before(troubled, now - _TROUBLED_SECONDS)
         _drop_before(heard, now - _KNOWN_SECONDS)
-        silent = [] if silent_since is None else [pod for pod, at in heard.items() if at < silent_since]
+        oldest_first = sorted(heard, key=heard.__getitem__)
+        silent = [] if silent_since is None else [pod for pod in oldest_first if heard[pod] < silent_since]
+        if len(silent) == len(heard) > 1:
+            silent.pop()
         return tuple(dict.fromkeys(filter(None, [*first, *reversed(troubled), *silent])))[:_MOST]
 
 
