@@ -98,7 +98,7 @@ async def test_a_request_that_the_recogniser_rejects_is_not_tried_again() -> Non
 
 
 async def test_beyond_the_byte_budget_new_sessions_are_refused_and_live_ones_go_on() -> None:
-    async with serve_scripted(SPOKEN) as server, recognizers(server.port, budget_bytes=len(SECOND)) as several:
+    async with serve_scripted(SPOKEN) as server, recognizers(server.port, budget_bytes=7 * len(SECOND)) as several:
         first = await several.open(REQUEST)
         first.send_audio(SECOND * 7)
         with pytest.raises(NoCapacityError, match="audio"):

@@ -77,6 +77,50 @@ def test_a_resume_tells_where_the_session_stands() -> None:
     assert (opening.segment_open, opening.segment_start, opening.segment) == (True, 8_000, 0)
 
 
+def test_a_plan_beside_a_stream_that_goes_on_holds_while_nothing_is_heard_that_it_would_have_to_say() -> None:
+    ledger = in_speech()
+    plan = ledger.plan(0, live=True)
+    assert ledger.still_holds(plan)
+    receive(ledger, progress(33_000))
+    assert ledger.still_holds(plan), "the replay is a little longer"
+    receive(ledger, words(35_200, word("beta", 20_000, 26_000, 1)))
+    assert not ledger.still_holds(plan)
+    assert ledger.still_holds(ledger.plan(0, live=True))
+
+
+def test_a_plan_beside_a_stream_that_goes_on_takes_no_question_from_it() -> None:
+    ledger = in_speech()
+    asked = checkpoint(36_000, 160, word("beta", 20_000, 26_000, 1))
+    before = ledger.plan(0, live=True)
+    receive(ledger, asked)
+    assert not ledger.still_holds(before), "it would not ask"
+    plan = ledger.plan(0, live=True)
+    assert plan.asks
+    answer = ledger.answer(asked.checkpoint, pb.DECISION_CONTINUE)
+    assert answer is not None, "the live stream gets its answer"
+    assert not ledger.still_holds(plan), "it would ask again"
+
+
+def test_a_stream_that_is_left_gets_no_answer_any_more() -> None:
+    ledger = in_speech()
+    asked = checkpoint(36_000, 160, word("beta", 20_000, 26_000, 1))
+    receive(ledger, asked)
+    plan = ledger.plan(0, live=True)
+    assert ledger.still_holds(plan)
+    ledger.leave()
+    assert ledger.answer(asked.checkpoint, pb.DECISION_CONTINUE) is None
+    ledger.begin(plan, pb.Ready(capacity=1, preferred_chunk_ms=100, left_context_ms=1000))
+    heard = receive(ledger, asked)
+    assert (kinds(heard), heard.answer) == ([], pb.Answer(checkpoint_id=1, decision=pb.DECISION_CONTINUE))
+
+
+def test_audio_that_was_dropped_meanwhile_makes_a_plan_void() -> None:
+    ledger = in_speech()
+    plan = ledger.plan(0, live=True)
+    ledger.audio.forget(plan.open.first_sample + SECOND)
+    assert not ledger.still_holds(plan)
+
+
 def test_a_replacing_model_is_replayed_from_the_start_of_its_segment() -> None:
     opening = begin(in_speech(replacing=True), replacing=True)
     assert opening.first_sample <= 8_000

@@ -68,6 +68,61 @@ async def test_a_draining_recogniser_is_left_at_once(
         assert failovers(registry, "draining") == 4
 
 
+async def test_a_draining_recogniser_is_heard_on_while_no_other_has_room(
+    spoken: Script, recognizers: Any, call: Any, undisturbed: Any
+) -> None:
+    expected = await undisturbed()
+    async with serve_scripted(spoken) as reserved:
+        port = reserved.port
+    async with (
+        serve_scripted(spoken) as leaving,
+        recognizers(f"127.0.0.1:{leaving.port}", f"127.0.0.1:{port}") as (several, registry),
+    ):
+        callers = [await call(several, number) for number in range(6)]
+        for number, caller in enumerate(callers):
+            caller.give(500 * number)
+        await asyncio.gather(*(caller.heard(500 * number) for number, caller in enumerate(callers)))
+        draining = asyncio.create_task(leaving.drain(30))
+        for position in (3_500, 5_000):
+            for caller in callers:
+                caller.give(position)
+            await asyncio.gather(*(caller.heard(position) for caller in callers))
+            await asyncio.sleep(0.3)
+        assert not draining.done()
+        assert failovers(registry, "draining") == 0, "nobody was without a recogniser"
+        async with serve_scripted(spoken, port=port) as other:
+            await asyncio.wait_for(draining, 15)
+            assert (other.slots.active, failovers(registry, "draining")) == (6, 6)
+            for told in await asyncio.gather(*(caller.finish() for caller in callers)):
+                assert told.comparable() == expected.comparable()
+
+
+async def test_a_recogniser_that_drains_in_the_middle_of_speech_costs_no_word_whenever_it_is_left(
+    spoken: Script, recognizers: Any, call: Any, undisturbed: Any
+) -> None:
+    """Audio goes on while the other stream is opened: what that one was told is often out of date."""
+    expected = await undisturbed()
+    async with (
+        serve_scripted(spoken, delay_seconds=0.01) as one,
+        serve_scripted(spoken, delay_seconds=0.01) as two,
+        recognizers(f"127.0.0.1:{one.port}", f"127.0.0.1:{two.port}") as (several, registry),
+    ):
+        callers = [await call(several, number) for number in range(16)]
+        speaking = [asyncio.create_task(_speak(caller, 90 + 7 * number)) for number, caller in enumerate(callers)]
+        await asyncio.sleep(0.4)
+        await one.drain(20)
+        await asyncio.gather(*speaking)
+        for told in await asyncio.gather(*(caller.finish() for caller in callers)):
+            assert told.comparable() == expected.comparable()
+        assert failovers(registry, "draining") == 8
+
+
+async def _speak(caller: Any, chunk_ms: int) -> None:
+    for position in range(0, 9_000, chunk_ms):
+        caller.give(position)
+        await asyncio.sleep(chunk_ms / 4_000)
+
+
 async def test_each_gap_is_measured_and_logged_by_session(
     spoken: Script, recognizers: Any, call: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -62,7 +62,8 @@ class GatewaySettings(ServiceSettings):
         default=60,
         gt=0,
         validation_alias="BUFFER_SECONDS",
-        description="Longest time without any recogniser, unless a model's buffer_seconds is longer.",
+        description="Longest time without any recogniser, unless a model's buffer_seconds is longer; "
+        "beyond four minutes raise MAX_BACKLOG_SECONDS too.",
     )
     budget_bytes: int = Field(
         default=512 * 1024 * 1024,

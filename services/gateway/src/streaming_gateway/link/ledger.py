@@ -124,12 +124,24 @@ class Ledger:
             return False
         return self.stream_processed > asked.checkpoint.at_sample + SAME_CHECKPOINT
 
-    def plan(self, attempt: int) -> Plan:
-        """How to open a stream now: the `attempt`th try of this epoch."""
+    def plan(self, attempt: int, *, live: bool = False) -> Plan:
+        """How to open a stream now: the `attempt`th try of this epoch; `live`: beside one that goes on meanwhile."""
+        if not live:
+            self.leave()
+        return self._plan_from(self._first_sample(), attempt)
+
+    def still_holds(self, plan: Plan) -> bool:
+        """Whether nothing was heard, asked or answered since the live `plan` that its stream would have to know."""
+        first_sample = plan.open.first_sample
+        return self.audio.begin <= first_sample and self._plan_from(first_sample, plan.open.attempt) == plan
+
+    def leave(self) -> None:
+        """The live stream is left: what it asked is now to be met by the next."""
         if self.asked is not None:
             self.asked.met = None
+
+    def _plan_from(self, first_sample: int, attempt: int) -> Plan:
         undecided = self.asked is not None and self.asked.decision is None
-        first_sample = self._first_sample()
         folded, hearing = self.orders.in_force(first_sample)
         segment, resume = self.segment, self._begun > 0
         opening = pb.Open(

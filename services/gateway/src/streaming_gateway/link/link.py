@@ -125,8 +125,12 @@ class RecognizerLink:
         try:
             stream = await self._opening
             while True:
-                loss = await self._carry(stream)
-                stream = await self._resume(stream, loss)
+                loss, successor = await self._carry(stream)
+                self._note(stream, loss)
+                successor = successor or await self._resume(stream)
+                replayed = max(0, stream.sent - successor.plan.open.first_sample) / SAMPLE_RATE
+                self._shared.metrics.replayed.inc(replayed)
+                stream = successor
         except LinkLostError as lost:
             self._fail(lost)
         except Exception as error:  # noqa: BLE001
@@ -151,18 +155,50 @@ class RecognizerLink:
         lost.__cause__ = cause
         self._events.end(lost)
 
-    async def _carry(self, stream: RecognizerStream) -> StreamLost:
+    async def _carry(self, stream: RecognizerStream) -> tuple[StreamLost, RecognizerStream | None]:
+        """Until the stream is lost; says why, and what takes over where that was found before."""
         metrics = self._shared.metrics
         self._ledger.begin(stream.plan, stream.ready)
         self._stream = stream
         metrics.streams.inc()
+        moving = asyncio.create_task(self._move(stream))
         try:
-            return await stream.carry(self._ledger, self._deliver)
+            loss = await stream.carry(self._ledger, self._deliver)
+            moving.cancel()
+            await asyncio.wait({moving})
+            successor = None if moving.cancelled() else moving.result()
+            if stream.draining.is_set() and not (loss.fatal and successor is None):
+                loss = StreamLost("draining", loss.status if successor is None else None)
+            return loss, successor
+        except BaseException:
+            moving.add_done_callback(_cancel_result)
+            raise
         finally:
+            moving.cancel()
             self._stream = None
             metrics.streams.dec()
             if self._replay is not None:
                 self._replay.give_place()  # who has no recogniser keeps nobody waiting
+
+    async def _move(self, stream: RecognizerStream) -> RecognizerStream | None:
+        """Once `stream` drains: find another beside it, so that where there is none yet it is heard on.
+
+        Returns what takes over, or None where something was heard meanwhile that the other does not know: then there is
+        one to be found again, from where the session is.
+        """
+        await stream.draining.wait()
+        try:
+            found = await self._opener(stream, self._deadline(), live=True).run()
+        except LinkLostError:
+            return None  # the draining one ends in time, and then it is a loss like any other
+        holds = self._ledger.still_holds(found.plan)
+        self._ledger.leave()
+        self._stream = None
+        stream.leave()
+        if holds:
+            return found
+        found.cancel()
+        return None
 
     def _deliver(self, response: pb.RecognizeResponse) -> pb.Answer | None:
         if self._stream is not None:
@@ -193,8 +229,8 @@ class RecognizerLink:
             gap_seconds=round(gap, 3),
         )
 
-    async def _resume(self, lost: RecognizerStream, loss: StreamLost) -> RecognizerStream:
-        """Another stream, with the replay under way. Raises LinkLostError."""
+    def _note(self, lost: RecognizerStream, loss: StreamLost) -> None:
+        """A stream is over. Raises LinkLostError where another would help nothing."""
         shared, opening = self._shared, lost.plan.open
         shared.metrics.failovers.labels(opening.route, loss.reason).inc()
         status = loss.status.name if loss.status else ""
@@ -218,23 +254,26 @@ class RecognizerLink:
                 shared.replays.of(opening.route),
                 lost_at=lost.last_message,
                 processed=self._ledger.processed,
-                deadline=time.monotonic() + buffer_seconds(shared, self._ledger.request),
+                deadline=self._deadline(),
             )
+
+    async def _resume(self, lost: RecognizerStream) -> RecognizerStream:
+        """Another stream, with the replay under way. Raises LinkLostError."""
+        assert self._replay is not None
         if self._fruitless > 1:
             await asyncio.sleep(_FIRST_PAUSE * 2 ** (self._fruitless - 2))
         # Before a recogniser is asked: its places for replays are few, and not to wait in.
         await self._replay.take_place()
-        opener = Opener(
-            shared,
-            self._ledger,
-            avoid=Avoid(lost.endpoint.address, lost.pod),
-            admitting=False,
-            deadline=self._replay.deadline,
-        )
         with self._replay.place_kept_for_a_while():
-            stream = await opener.run()
-        shared.metrics.replayed.inc(max(0, lost.sent - stream.plan.open.first_sample) / SAMPLE_RATE)
-        return stream
+            return await self._opener(lost, self._replay.deadline).run()
+
+    def _opener(self, left: RecognizerStream, deadline: float, *, live: bool = False) -> Opener:
+        avoid = Avoid(left.endpoint.address, left.pod)
+        return Opener(self._shared, self._ledger, avoid=avoid, admitting=False, deadline=deadline, live=live)
+
+    def _deadline(self) -> float:
+        """When a search for a recogniser that begins now is given up."""
+        return time.monotonic() + buffer_seconds(self._shared, self._ledger.request)
 
     def _give_up_on_poison(self, loss: StreamLost) -> None:
         """Audio that breaks every recogniser must not take them all away. Raises LinkLostError."""
@@ -245,3 +284,9 @@ class RecognizerLink:
         self._lost_at_sample = ledger.processed
         if self._fruitless >= _FRUITLESS_STREAMS:
             raise LinkLostError(f"{_FRUITLESS_STREAMS} recognisers in a row were lost over the same audio")
+
+
+def _cancel_result(moving: "asyncio.Task[RecognizerStream | None]") -> None:
+    """A stream that nobody takes up any more."""
+    if not moving.cancelled() and moving.exception() is None and (found := moving.result()) is not None:
+        found.cancel()

@@ -55,9 +55,11 @@ class Avoid:
 class Opener:
     """One search for a recogniser. While `admitting`, a refusal by every recogniser asked ends it."""
 
-    def __init__(self, shared: Shared, ledger: Ledger, *, avoid: Avoid, admitting: bool, deadline: float) -> None:
-        """`deadline` is on the monotonic clock: after it the search is given up."""
-        self.admitting = admitting
+    def __init__(
+        self, shared: Shared, ledger: Ledger, *, avoid: Avoid, admitting: bool, deadline: float, live: bool = False
+    ) -> None:
+        """`deadline` is on the monotonic clock: after it the search is given up. `live`: a stream goes on meanwhile."""
+        self.admitting, self._live = admitting, live
         self.refusals = 0
         self._shared, self._ledger, self._avoid, self._deadline = shared, ledger, avoid, deadline
         self._refusers: list[str] = []  # the newest first
@@ -100,7 +102,7 @@ class Opener:
         if len(self._open) >= settings.streams_at_once:
             self._drop(next(iter(self._open)))
         endpoint = await self._shared.endpoints.pick(self._tried, (self._avoid.address,))
-        plan = self._ledger.plan(self._attempt)
+        plan = self._ledger.plan(self._attempt, live=self._live)
         check = contract_check(settings.check_contract)
         stream = RecognizerStream(Opening(plan, endpoint, self._pods_to_avoid()), settings, check)
         self._attempt += 1

@@ -61,6 +61,8 @@ class RecognizerStream:
         self._pacer: Pacer | None = None
         self._answers: deque[pb.Answer] = deque()
         self._news = asyncio.Event()
+        self.draining = asyncio.Event()  # the recogniser asked for the session to be moved; it goes on until then
+        self._left = asyncio.Event()
 
     async def open(self) -> None:
         """Send Open and wait for Ready. Raises StreamLost; `pod` is known then too, where it was that which refused."""
@@ -92,6 +94,7 @@ class RecognizerStream:
             self._send(self._pacer),
             self._receive(self._pacer, ledger, deliver),
             self._watch(ledger),
+            self._until_left(),
         ]
         tasks = [asyncio.create_task(part) for part in parts]
         try:
@@ -105,6 +108,10 @@ class RecognizerStream:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def leave(self) -> None:
+        """End `carry`; nothing more is delivered from now on."""
+        self._left.set()
 
     def wake(self) -> None:
         """Audio or an order was added to the ledger."""
@@ -148,9 +155,12 @@ class RecognizerStream:
     async def _receive(self, pacer: Pacer, ledger: Ledger, deliver: Deliver) -> None:
         while True:
             response = await self._read()
+            if self._left.is_set():
+                raise StreamLost("draining")
             kind = response.WhichOneof("message")
             if kind == "draining":
-                raise StreamLost("draining")
+                self.draining.set()
+                continue
             if kind in ("progress", "checkpoint"):
                 pacer.renew(getattr(response, kind).send_through_sample)
             answer = deliver(response)
@@ -159,6 +169,10 @@ class RecognizerStream:
             if ledger.diverged:
                 raise StreamLost("diverged")
             self._news.set()
+
+    async def _until_left(self) -> None:
+        await self._left.wait()
+        raise StreamLost("draining")
 
     async def _watch(self, ledger: Ledger) -> None:
         """Rule 9: too long without a message, or without progress while audio waits.
