@@ -163,8 +163,8 @@ class Call:
             for task in done:
                 task.result()
             await self._flush(tasks[2])
-        except EngineLostError:
-            raise StreamEnd(grpc.StatusCode.UNAVAILABLE, "the model server is away; resume elsewhere") from None
+        except EngineLostError as lost:
+            raise StreamEnd(grpc.StatusCode.UNAVAILABLE, f"{lost}; resume elsewhere") from None
         except ContractError as broken:
             raise StreamEnd(grpc.StatusCode.INVALID_ARGUMENT, str(broken)) from None
         finally:
