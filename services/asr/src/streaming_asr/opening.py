@@ -34,6 +34,7 @@ def _rules(opening: pb.Open) -> list[tuple[bool, str]]:
     cap = opening.segment_cap_samples
     start, first, emit_after = opening.segment_start, opening.first_sample, opening.emit_after_sample
     is_open = opening.segment_open
+    past_cap = interactive and is_open and start + cap < first
     return [
         (not opening.session_id, "session_id must be set"),
         (opening.reason not in (pb.REASON_NEW, pb.REASON_RESUME), "reason must be NEW or RESUME"),
@@ -41,6 +42,7 @@ def _rules(opening: pb.Open) -> list[tuple[bool, str]]:
         (not 0.0 <= opening.vad_threshold <= 1.0, "vad_threshold must lie between 0 and 1"),
         (checkpoints != sorted(set(checkpoints)), "checkpoints_ms must be sorted and distinct"),
         (interactive and not checkpoints, "checkpoints_ms must not be empty for INTERACTIVE"),
+        (not interactive and checkpoints != [], "checkpoints_ms must be empty for BULK"),
         (0 in checkpoints, "checkpoints_ms must be greater than 0"),
         (not SHORTEST_CAP <= cap <= LONGEST_CAP, f"segment_cap_samples must lie in {SHORTEST_CAP}..{LONGEST_CAP}"),
         (len(opening.prompt) > MAX_PROMPT, f"prompt must not exceed {MAX_PROMPT} characters"),
@@ -49,6 +51,6 @@ def _rules(opening: pb.Open) -> list[tuple[bool, str]]:
         (resume and emit_after + 1 < first, "emit_after_sample must not lie before first_sample"),
         (is_open and not resume, "segment_open must be false for NEW"),
         (is_open and start < opening.segment_floor, "segment_start must not lie before segment_floor"),
-        (is_open and start + cap < first, "segment_start must lie within segment_cap_samples of first_sample"),
+        (past_cap, "segment_start must lie within segment_cap_samples of first_sample"),
         (not resume and len(opening.final_words) > 0, "final_words must be empty for NEW"),
     ]

@@ -56,10 +56,11 @@ class RecognitionStream:
         self._send, self._offer = send, offer
         self._session = opening.session_id
         self._emit_after = opening.emit_after_sample
+        bulk = opening.traffic_class == pb.TRAFFIC_CLASS_BULK
         self._endpointer = Endpointer(
             threshold=opening.vad_threshold,
             checkpoints_ms=opening.checkpoints_ms,
-            cap=opening.segment_cap_samples,
+            cap=None if bulk else opening.segment_cap_samples,  # rule 14: BULK is never asked
             number=opening.segment,
             floor=opening.segment_floor,
             open_start=opening.segment_start if opening.segment_open else None,
