@@ -1,6 +1,7 @@
 """Is an Open acceptable? Pure."""
 
-import grpc
+from typing import Literal
+
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 
 from streaming_asr.engine import SAMPLE_RATE
@@ -10,20 +11,20 @@ MAX_KEYTERMS = 100
 SHORTEST_CAP = SAMPLE_RATE
 LONGEST_CAP = 600 * SAMPLE_RATE
 
-Refusal = tuple[grpc.StatusCode, str]
+Refusal = tuple[Literal["INVALID_ARGUMENT", "NOT_FOUND"], str]
 
 
 def check_opening(first: pb.RecognizeRequest, routes: frozenset[str]) -> Refusal | None:
-    """Why a first message is refused, naming the field; None: it is an Open that can be served."""
+    """Why a first message is refused: gRPC's status, and the field. None: it is an Open that can be served."""
     if first.WhichOneof("message") != "open":
-        return grpc.StatusCode.INVALID_ARGUMENT, "the first message must be Open"
+        return "INVALID_ARGUMENT", "the first message must be Open"
     opening = first.open
     if opening.route not in routes:
         served = ", ".join(sorted(routes))
-        return grpc.StatusCode.NOT_FOUND, f"route: this recogniser serves {served}"
+        return "NOT_FOUND", f"route: this recogniser serves {served}"
     for wrong, text in _rules(opening):
         if wrong:
-            return grpc.StatusCode.INVALID_ARGUMENT, text
+            return "INVALID_ARGUMENT", text
     return None
 
 

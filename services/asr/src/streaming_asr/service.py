@@ -109,7 +109,7 @@ class Recognizer(rpc.RecognizerServiceServicer):  # type: ignore[misc]
             raise StreamEnd(grpc.StatusCode.DEADLINE_EXCEEDED, f"no Open within {IDLE_SECONDS:.0f} s") from None
         wrong = check_opening(first, self._routes)
         if wrong is not None:
-            raise StreamEnd(*wrong)
+            raise StreamEnd(grpc.StatusCode[wrong[0]], wrong[1])
         return first.open
 
     def _admit(self, opening: pb.Open) -> Slot:
