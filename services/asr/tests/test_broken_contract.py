@@ -111,7 +111,7 @@ async def test_what_is_wrong_is_named_and_the_slot_freed(requests: list[pb.Recog
         ({**RESUME, "segment_cap_samples": 16_000}, grpc.StatusCode.INVALID_ARGUMENT, "segment_start"),
     ],
 )
-async def test_a_wrong_open_is_refused_with_its_field(wrong: dict, code: grpc.StatusCode, text: str) -> None:
+async def test_a_wrong_open_is_refused_with_its_field(wrong: dict[str, Any], code: grpc.StatusCode, text: str) -> None:
     async with serve_scripted(Script([])) as server:
         got, details = await status_after(server.port, [request(open=opening(**wrong))])
     assert got is code

@@ -1,6 +1,7 @@
 """The stream core behind a real gRPC socket, hearing a script."""
 
 import asyncio
+from typing import Any
 
 import grpc
 import numpy as np
@@ -94,7 +95,7 @@ async def test_the_cap_ends_a_segment_that_never_pauses() -> None:
     assert len(result.text().split()) == 90
 
 
-BULK = {"traffic_class": pb.TRAFFIC_CLASS_BULK, "checkpoints_ms": []}
+BULK: dict[str, Any] = {"traffic_class": pb.TRAFFIC_CLASS_BULK, "checkpoints_ms": []}
 
 
 @pytest.mark.parametrize("replacing", [False, True])
