@@ -20,7 +20,7 @@ TYPED_TESTS := $(wildcard packages/*/tests) $(addprefix services/,$(addsuffix /t
 PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
 export PATH STREAMINGSTACK_AUDIO WORKERS
 
-.PHONY: help setup run up test e2e cluster-up cluster-down cluster-status check lint sizes types imports contract generate bench long-stream images images-check clean
+.PHONY: help setup run up test e2e cluster-up cluster-down cluster-status check lint sizes types imports contract generate bench long-stream prompt-cost images images-check clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -103,6 +103,10 @@ bench: setup  ## Measure 1, 2, 4, 8 real-time sessions and memory, write docs/be
 long-stream: setup  ## One stream of three hours through real Whisper: memory, cost and words by quarter
 	@python -m streamingstack_bench.long_stream --up examples/minimal.yaml --audio '$(STREAMINGSTACK_AUDIO)' \
 		--port-offset $(PORT_OFFSET) --markdown docs/benchmarks.md
+
+prompt-cost: setup  ## What a prompt costs the model of u3-pro, by its length
+	@python -m streamingstack_bench.prompt_cost --stack examples/u3pro.yaml --audio '$(STREAMINGSTACK_AUDIO)' \
+		--markdown docs/benchmarks.md
 
 images: setup  ## Build the images into archives with bills of materials: IMAGES= REGISTRY= TAG= PUSH= BUILDER=
 	@$(if $(STANDINS),STANDINS='$(STANDINS)' e2e/images/build,scripts/images) $(IMAGES) \
