@@ -157,6 +157,16 @@ async def test_universal_3_starts_speech_before_its_turns_and_formats_them(local
     assert all(turn["turn_is_formatted"] for turn in client.turns if turn["end_of_turn"])
 
 
+async def test_a_name_that_universal_3_mishears_comes_right_with_a_keyterm(local_stack: LocalStack) -> None:
+    pcm, model, keyterms = pcm_of(RECORDING), "universal-3-5-pro", json.dumps(["Helstone"])
+    plain = await heard(local_stack, pcm, speech_model=model)
+    steered = await heard(local_stack, pcm, speech_model=model, keyterms_prompt=keyterms)
+    names = [" ".join(client.finals).rstrip(".").rsplit(maxsplit=1)[-1] for client in (plain, steered)]
+    assert names[0] != "Helstone"
+    assert names[1] == "Helstone"
+    assert max(wrong(SAID, plain), wrong(SAID, steered)) <= 0.15
+
+
 @pytest.mark.parametrize("model", ["universal-streaming-multilingual", "universal-3-5-pro"])
 async def test_the_other_models_hear_the_same_words_at_any_speed_and_in_company_too(
     local_stack: LocalStack, model: str
