@@ -15,12 +15,12 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 
 BIN := .venv/bin
-SOURCES := $(wildcard $(addsuffix /*/src,packages services)) cli/src bench/src operator/src operator/bench e2e/cluster/src scripts/imagebuild scripts/dashboards.py scripts/chart.py
-TYPED_TESTS := $(wildcard packages/*/tests) services/license_proxy/tests services/model_store/tests cli/tests operator/tests e2e/local e2e/cluster/tests scripts/tests charts/tests
+SOURCES := $(wildcard $(addsuffix /*/src,packages services)) cli/src bench/src operator/src operator/bench e2e/cluster/src scripts/imagebuild scripts/dashboards.py scripts/dashboard_panels.py scripts/chart.py scripts/sizes.py
+TYPED_TESTS := $(wildcard packages/*/tests) $(addprefix services/,$(addsuffix /tests,asr gateway license_proxy model_store)) cli/tests operator/tests e2e/local e2e/cluster/tests scripts/tests charts/tests
 PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
 export PATH STREAMINGSTACK_AUDIO WORKERS
 
-.PHONY: help setup run up test e2e cluster-up cluster-down cluster-status check lint types imports contract generate bench long-stream images images-check clean
+.PHONY: help setup run up test e2e cluster-up cluster-down cluster-status check lint sizes types imports contract generate bench long-stream prompt-cost images images-check clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -62,14 +62,18 @@ cluster-status:  ## What of it runs, where its kubeconfig and logs are
 e2e: setup  ## Raise a Kubernetes cluster, build the images, run the tests on it: CLUSTER= CALICO_DIR= PYTEST_ARGS=
 	@scripts/e2e $(PYTEST_ARGS)
 
-check: setup lint types imports contract  ## Lint, formatting, types, import rules, protobuf
+check: setup lint sizes types imports contract  ## Lint, formatting, lengths, types, import rules, protobuf
 
 lint:  ## Of check: ruff, rules and formatting
 	@echo 'check: ruff'
 	@ruff check -q .
 	@ruff format -q --check .
 
-types:  ## Of check: mypy, sources and tests
+sizes:  ## Of check: how long modules and functions are
+	@echo 'check: lengths'
+	@python scripts/sizes.py $(SOURCES)
+
+types:  ## Of check: mypy, sources and all tests but those of bench and load_balancer
 	@echo 'check: mypy'
 	@mypy --no-error-summary $(SOURCES) $(TYPED_TESTS)
 	@mypy --no-error-summary e2e/kubernetes # apart: its conftest is not e2e/local's
@@ -99,6 +103,10 @@ bench: setup  ## Measure 1, 2, 4, 8 real-time sessions and memory, write docs/be
 long-stream: setup  ## One stream of three hours through real Whisper: memory, cost and words by quarter
 	@python -m streamingstack_bench.long_stream --up examples/minimal.yaml --audio '$(STREAMINGSTACK_AUDIO)' \
 		--port-offset $(PORT_OFFSET) --markdown docs/benchmarks.md
+
+prompt-cost: setup  ## What a prompt costs the model of u3-pro, by its length
+	@python -m streamingstack_bench.prompt_cost --stack examples/u3pro.yaml --audio '$(STREAMINGSTACK_AUDIO)' \
+		--markdown docs/benchmarks.md
 
 images: setup  ## Build the images into archives with bills of materials: IMAGES= REGISTRY= TAG= PUSH= BUILDER=
 	@$(if $(STANDINS),STANDINS='$(STANDINS)' e2e/images/build,scripts/images) $(IMAGES) \

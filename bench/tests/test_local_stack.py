@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,7 @@ from rich.console import Console
 from streamingstack_bench.local_stack import LocalStackError, local_stack
 
 ROOT = Path(__file__).parents[2]
+PARTS = 7  # the command, its supervisord, and five parts of the smallest stack
 
 
 def free_offset() -> int:
@@ -32,6 +34,26 @@ def test_a_stack_that_cannot_start_says_why(tmp_path):
         local_stack(tmp_path / "none.yaml", console, state=tmp_path / "state"),
     ):
         raise AssertionError("it did not start")
+
+
+@pytest.mark.stack
+def test_a_load_tool_that_is_killed_leaves_no_stack_behind(tmp_path):
+    state = str(tmp_path / "state")
+    command = [
+        *(sys.executable, "-m", "streamingstack_bench.command", "--up", str(ROOT / "examples/minimal.yaml")),
+        *("--audio", str(ROOT / "examples/audio"), "--port-offset", str(free_offset()), "--state", state),
+    ]
+    bench = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    tool, deadline = psutil.Process(bench.pid), time.monotonic() + 120
+    try:
+        while len(family := tool.children(recursive=True)) < PARTS:
+            assert bench.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    finally:
+        bench.kill()
+        bench.wait()
+    assert psutil.wait_procs(family, timeout=60)[1] == []
 
 
 @pytest.mark.stack

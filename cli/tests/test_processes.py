@@ -2,17 +2,20 @@
 
 import configparser
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from stack_model.api import load_stack
 from stack_model.catalogue import parse_models
+from streamingstack_cli.inherited import inherited
 from streamingstack_cli.processes import Probe, Process, child_file, local_processes, reachable
 from streamingstack_cli.supervisor_config import render_supervisor
 
 from .conftest import EXAMPLES, layout_of
 
 STATE = Path("/state")
+OF_NOBODY = {"PATH": "/bin", "LD_LIBRARY_PATH": "/lib", "WHISPER_DEVICE": "gpu", "https_proxy": "http://proxy:3128"}
 
 
 def processes(example: str, offset: int = 0) -> dict[str, Process]:
@@ -75,6 +78,24 @@ def test_only_triton_is_started_again() -> None:
 def test_what_each_process_is_told(process: str, environment: dict[str, str]) -> None:
     told = processes("all-models.yaml")[process].environment
     assert {name: told[name] for name in environment} == environment
+
+
+def test_what_the_gateway_is_told_is_in_its_file_whatever_the_callers_shell_says() -> None:
+    file = EXAMPLES / "minimal.yaml"
+    shell = {**OF_NOBODY, "AAI_WSS_PORT": "8080", "API_KEYS_FILE": "/elsewhere", "SPOOL_DIR": "/elsewhere"}
+    layout = replace(layout_of(file, STATE), inherited=inherited(shell))
+    gateway = next(process for process in local_processes(load_stack(file), layout) if process.name == "gateway")
+    told = child_file(gateway, layout)["environment"]
+    assert isinstance(told, dict)
+    assert told["AAI_WSS_PORT"] == "8080"
+    assert "/elsewhere" not in gateway.environment.values()
+    assert told.items() <= gateway.environment.items()
+
+
+def test_of_the_callers_environment_all_but_settings_is_inherited() -> None:
+    kept = {**OF_NOBODY, "NGINX": "/opt/nginx", "USE_STRUCTURED_LOGGING": "false", "AAI_LOG_LEVEL": "DEBUG"}
+    settings = ("HOST", "SERVER_PORT", "USAGE_TRACKING_API_KEY", "MAX_OPEN_STREAMS", "WORKERS", "state_dir")
+    assert inherited({**kept, **dict.fromkeys(settings, "x")}) == kept
 
 
 def test_the_gateway_serves_every_model_of_the_stack() -> None:

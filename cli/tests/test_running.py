@@ -18,6 +18,7 @@ import pytest
 from rich.console import Console
 from stack_model.api import load_stack
 from streamingstack_cli.errors import CommandError
+from streamingstack_cli.inherited import inherited
 from streamingstack_cli.prepare import LocalStack, claimed, write_processes
 from streamingstack_cli.processes import LOOPBACK, Probe, Process, Readiness
 from streamingstack_cli.readiness import until_ready
@@ -47,7 +48,7 @@ def dying(name: str, code: str) -> Process:
 
 def stack_of(state: Path, *processes: Process) -> LocalStack:
     file = EXAMPLES / "minimal.yaml"
-    layout = replace(layout_of(file, state), python=sys.executable, inherited=dict(os.environ))
+    layout = replace(layout_of(file, state), python=sys.executable, inherited=inherited(os.environ))
     local = LocalStack(load_stack(file), layout, processes, "key")
     for folder in (layout.state.logs, layout.state.run):
         folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +100,23 @@ async def test_a_process_that_dies_at_the_start_is_named_with_status_log_and_err
     assert text.startswith("gateway ended (exit status 1")
     assert "the model folder cannot be read" in text
     assert text.endswith(f"see {tmp_path}/logs/gateway.log")
+
+
+@pytest.mark.usefixtures("nothing_left")
+async def test_settings_of_the_callers_shell_reach_no_process(
+    tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("API_KEYS_FILE", "max_sessions", "AAI_ASR_ENDPOINT", "LOGGING_LEVEL", "NGINX", "A_NAME_OF_NOBODY"):
+        monkeypatch.setenv(name, "/of/the/shell")
+    told = tmp_path / "told.json"
+    web = serving("web", free_port)
+    tell = f"import json, os; json.dump(dict(os.environ), open({str(told)!r}, 'w'))\n"
+    web = replace(web, argv=(sys.executable, "-c", tell + SERVE, str(free_port)), environment={"MAX_SESSIONS": "7"})
+    async with running(stack_of(tmp_path, web), Console(quiet=True)):
+        environment = json.loads(told.read_text())
+    theirs = {name: value for name, value in environment.items() if value == "/of/the/shell"}
+    assert sorted(theirs) == ["A_NAME_OF_NOBODY", "LOGGING_LEVEL", "NGINX"]
+    assert environment["MAX_SESSIONS"] == "7"
 
 
 @pytest.mark.usefixtures("nothing_left")

@@ -164,6 +164,15 @@ async def test_a_server_that_breaks_off_or_falls_silent_is_told(
             await transcribe(url, "key", 50, open_recording(wav_file), Wanted())
 
 
+async def test_a_recording_that_cannot_be_read_to_its_end_is_told_at_once(wav_file: Path) -> None:
+    recording = open_recording(wav_file)
+    wav_file.write_bytes(b"gone")
+    async with server(falls_silent) as url, asyncio.timeout(20):
+        with pytest.raises(CommandError, match=f"{wav_file} cannot be read any more") as refused:
+            await transcribe(url, "key", 50, recording, Wanted())
+    assert refused.value.status == 2
+
+
 async def test_a_server_that_is_none_is_told(wav_file: Path) -> None:
     recording = open_recording(wav_file)
     async with server(begin, HTTPStatus.GONE) as url:
@@ -207,6 +216,11 @@ def test_a_local_stacks_key_is_found_by_its_port_and_goes_nowhere_else(tmp_path:
     assert key_of_local_stack("ws://localhost:8080", tmp_path) == key
     assert key_of_local_stack("ws://127.0.0.1:9999", tmp_path) is None
     assert key_of_local_stack("wss://elsewhere.example:8080", tmp_path) is None
+    for unreadable in ("{", "[]", '{"environment": {}}'):
+        other = State(tmp_path / ".state" / "other")
+        other.run.mkdir(parents=True, exist_ok=True)
+        (other.run / "gateway.json").write_text(unreadable)
+        assert key_of_local_stack("ws://127.0.0.1:8080", tmp_path) == key
     assert local_key(state) == key
     assert state.api_key.stat().st_mode & 0o077 == 0
     assert key not in state.api_key_hashes.read_text()

@@ -30,6 +30,7 @@ def local_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.3)
     stack = LocalStack(psutil.Process(process.pid), state, offset)
+    stack.started.update(stack.parts())
     family = stack.up.children(recursive=True)
     yield stack
     process.terminate()

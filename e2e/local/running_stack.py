@@ -3,7 +3,7 @@
 import os
 import re
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
@@ -54,6 +54,7 @@ class LocalStack:
     up: psutil.Process
     state: Path
     offset: int
+    started: dict[str, int] = field(default_factory=dict)  # process ids of the parts, when the stack was ready
 
     @property
     def url(self) -> str:
@@ -87,6 +88,13 @@ class LocalStack:
         """The recogniser of a model."""
         return self.process("-m streaming_asr", f" ROUTE={route} ")
 
+    def parts(self) -> dict[str, int]:
+        """The process id of every part of which a test ends none. (Of Triton one does.)"""
+        names = ("streaming_gateway", "license_proxy", "load_balancer")
+        services = {name: self.process(f"-m {name}") for name in names}
+        recognisers = {route: self.recogniser(route) for route in ("en-default", "ml-default", "u3-pro")}
+        return {name: process.pid for name, process in (services | recognisers).items()}
+
 
 async def metrics_page(stack: LocalStack, port: int) -> str:
     """The metrics of the part that usually has them at `port`."""
@@ -99,3 +107,8 @@ async def metric(stack: LocalStack, port: int, name: str) -> float:
     values = re.findall(rf"^{name}(?:{{.*}})? ([0-9.e+-]+)$", await metrics_page(stack, port), re.M)
     assert values, f"no {name}"
     return sum(map(float, values))
+
+
+async def counted(stack: LocalStack, port: int, name: str) -> float:
+    """As `metric`; 0 while a counter with labels has none yet."""
+    return await metric(stack, port, name) if f"\n{name}{{" in await metrics_page(stack, port) else 0.0

@@ -1,7 +1,11 @@
-"""A stack of this machine for the time of a run: `streamingstack up` as a child, stopped at the end."""
+"""A stack of this machine for the time of a run: `streamingstack up` as a child, stopped at the end.
+
+It ends with this process, however that ends: the command's own `child.py` sees to that.
+"""
 
 import collections
 import contextlib
+import json
 import queue
 import re
 import signal
@@ -39,14 +43,14 @@ class LocalStack:
 def local_stack(
     stack: Path, console: Console, *, port_offset: int = 0, state: Path | None = None
 ) -> Iterator[LocalStack]:
-    """Start `stack` and stop it on the way out; its progress goes to `console`. Raises LocalStackError."""
+    """Start `stack` and stop it on the way out; its progress goes to `console`. Raises LocalStackError.
+
+    To be called from the main thread, whose end ends the stack.
+    """
     command = [str(Path(sys.executable).with_name("streamingstack")), "up", str(stack)]
     command += ["--port-offset", str(port_offset)] if port_offset else []
     command += ["--state", str(state)] if state else []
-    try:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    except OSError as failure:
-        raise LocalStackError(f"--up: {command[0]}: {failure.strerror}; install streamingstack-cli beside it") from None
+    process = _started(command)
     with contextlib.suppress(ValueError):  # only a main thread takes signals
         signal.signal(signal.SIGTERM, _leave)
     try:
@@ -54,6 +58,18 @@ def local_stack(
         yield LocalStack(url, key, psutil.Process(process.pid))
     finally:
         _stop(process)
+
+
+def _started(command: list[str]) -> subprocess.Popen[str]:
+    """`command` as a child that gets SIGTERM when this process is gone."""
+    argv = [sys.executable, "-I", "-m", "streamingstack_cli.child", "/dev/stdin"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # it ended already, and says why
+        json.dump({"argv": command, "environment": {}, "directory": str(Path.cwd())}, process.stdin)
+        process.stdin.close()
+    return process
 
 
 def _ready(process: subprocess.Popen[str], console: Console) -> tuple[str, str]:

@@ -39,6 +39,7 @@ CONFIDENT = 0.4
 CONFIDENT_MS, FORCED_MS = 400, 1280
 
 T = TypeVar("T")
+Scores = Sequence[tuple[str, WordErrors]]
 
 
 class KeptEngine:
@@ -237,6 +238,15 @@ def measure(
     report(clips, streamed, alone, engine, took=took, show=show, out=out)
 
 
+def _differing(clips: Sequence[Clip], streamed: Sequence[Streamed], ours: Scores, theirs: Scores) -> Table:
+    table = Table("clip", "words", "streamed", "offline", "segments", "language")
+    for clip, one, (_, mine), (_, other) in zip(clips, streamed, ours, theirs, strict=True):
+        if mine.edits != other.edits:
+            counts = [str(count) for count in (mine.words, mine.edits, other.edits, one.segments)]
+            table.add_row(clip.name, *counts, one.language)
+    return table
+
+
 def report(
     clips: Sequence[Clip],
     streamed: Sequence[Streamed],
@@ -250,13 +260,7 @@ def report(
     """Print what was measured."""
     console = Console(width=150)
     ours, theirs = list(_scores(clips, [one.text for one in streamed])), list(_scores(clips, alone))
-    table = Table("clip", "words", "streamed", "offline", "segments", "language")
-    for clip, one, (_, mine), (_, other) in zip(clips, streamed, ours, theirs, strict=True):
-        if mine.edits != other.edits:
-            table.add_row(
-                clip.name, str(mine.words), str(mine.edits), str(other.edits), str(one.segments), one.language
-            )
-    console.print(table)
+    console.print(_differing(clips, streamed, ours, theirs))
     if show:
         for clip, one, text, (_, mine), (_, other) in zip(clips, streamed, alone, ours, theirs, strict=True):
             if mine.edits > other.edits:

@@ -1,7 +1,7 @@
 """A recogniser that hears what a script says: the real stream core and gRPC server, with neither model nor microphone.
 
 Exact tests of turns and of failover need words that are known in advance, and load on the gateway needs a recogniser
-that costs next to nothing. Only the clock of the audio matters here, never its content.
+that costs next to nothing. Only the clock of the audio matters here, its content only to a script that is `coded`.
 """
 
 import asyncio
@@ -17,8 +17,11 @@ from service_kit.drain import terminate_event
 from streaming_asr.engine import SAMPLE_RATE, VAD_FRAME, HeardWord, Hypothesis, Pcm, VoiceStream, Window
 from streaming_asr.server import RecogniserServer, Serving, serve_recogniser
 
+from streamingstack_bench.coded_audio import is_coded
+
 PER_MS = SAMPLE_RATE // 1000
 VOICE, SILENCE = 0.95, 0.02
+OTHER_AUDIO = "(other-audio)"  # heard in place of every word in a window of wrong audio
 ROUTES = frozenset({"en-default", "ml-default", "u3-pro", "universal-3-5-pro"})
 
 
@@ -37,7 +40,8 @@ class Script:
     """What is spoken, and how finished the speaker sounds after it.
 
     `eot_scores` maps the index of a word to the end-of-turn score while it is the last one heard; other words
-    score `eot_score`.
+    score `eot_score`. A `coded` script is heard in the audio of `coded_audio` alone: any sample that does not belong
+    to its position changes what is heard, and where voices are.
     """
 
     words: Sequence[ScriptWord]
@@ -45,6 +49,7 @@ class Script:
     eot_scores: dict[int, float] | None = None
     language: str = "en"
     language_confidence: float = 0.97
+    coded: bool = False
 
     @classmethod
     def of(cls, text: str, *, start_ms: int = 500, word_ms: int = 300, gap_ms: int = 40, **more: Any) -> "Script":
@@ -80,6 +85,7 @@ class ScriptedVoice:
 
     def __init__(self, script: Script) -> None:
         self._spans: list[tuple[int, int]] = []
+        self._coded = script.coded
         for word in script.words:
             start, end = word.start_ms * PER_MS, word.end_ms * PER_MS
             if self._spans and start - self._spans[-1][1] < 120 * PER_MS:
@@ -89,18 +95,21 @@ class ScriptedVoice:
 
     def open(self, first_sample: int) -> VoiceStream:
         """A stream's voice activity from a position on."""
-        return _ScriptedVoiceStream(self._spans, first_sample)
+        return _ScriptedVoiceStream(self._spans, first_sample, coded=self._coded)
 
 
 class _ScriptedVoiceStream:
-    def __init__(self, spans: list[tuple[int, int]], first_sample: int) -> None:
-        self._spans, self._at = spans, first_sample
+    def __init__(self, spans: list[tuple[int, int]], first_sample: int, *, coded: bool) -> None:
+        self._spans, self._at, self._coded = spans, first_sample, coded
+        self._astray = False  # after one wrong sample, voices and silences are exchanged for good
 
     async def probabilities(self, pcm: Pcm) -> Sequence[float]:
         frames = []
+        self._astray |= self._coded and not is_coded(pcm, self._at)
         for _ in range(len(pcm) // VAD_FRAME):
             middle = self._at + VAD_FRAME // 2
-            frames.append(VOICE if any(start <= middle < end for start, end in self._spans) else SILENCE)
+            spoken = any(start <= middle < end for start, end in self._spans)
+            frames.append(VOICE if spoken != self._astray else SILENCE)
             self._at += VAD_FRAME
         return frames
 
@@ -117,8 +126,14 @@ class ScriptedEngine:
         if self._delay:
             await asyncio.sleep(self._delay)
         begin, end = window.first_sample, window.first_sample + len(window.pcm)
+        wrong = self._script.coded and not is_coded(window.pcm, begin)
         heard = tuple(
-            HeardWord(word.text, word.start_ms * PER_MS, min(word.end_ms * PER_MS, end), word.confidence)
+            HeardWord(
+                OTHER_AUDIO if wrong else word.text,
+                word.start_ms * PER_MS,
+                min(word.end_ms * PER_MS, end),
+                word.confidence,
+            )
             for word in self._script.words
             if begin <= word.start_ms * PER_MS < end
         )

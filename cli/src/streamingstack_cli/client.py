@@ -47,7 +47,6 @@ class Sending:
     speed: float
     began: float = 0.0
     samples: int = 0
-    done: asyncio.Event = field(default_factory=asyncio.Event)
 
     def spoken_at(self, milliseconds: int) -> float:
         """When that much audio had been spoken, had it been spoken at this speed."""
@@ -62,13 +61,14 @@ class Sending:
 async def stream(request: Request, recording: Recording, sending: Sending) -> AsyncGenerator[dict[str, Any]]:
     """Every message of the session, `Begin` first and `Termination` last.
 
-    Raises CommandError with the server's own words where it refuses or breaks off, and when it falls silent.
+    Raises CommandError with the server's own words where it refuses or breaks off, when it falls silent, and where the
+    recording cannot be read to its end.
     """
     connection = await _connected(request)
     async with connection:
         sender = asyncio.create_task(_send(connection, recording, sending))
         try:
-            async for message in _messages(connection, sending):
+            async for message in _messages(connection, sender):
                 yield message
                 if message["type"] == "Termination":
                     return
@@ -117,15 +117,13 @@ async def _send(connection: ClientConnection, recording: Recording, sending: Sen
             await connection.send(chunk)
         await connection.send(json.dumps({"type": "Terminate"}))
     except ConnectionClosed:
-        return
-    finally:
-        sending.done.set()
+        return  # why is told by what was received
 
 
-async def _messages(connection: ClientConnection, sending: Sending) -> AsyncIterator[dict[str, Any]]:
+async def _messages(connection: ClientConnection, sender: "asyncio.Task[None]") -> AsyncIterator[dict[str, Any]]:
     while True:
         try:
-            text = await _next(connection, sending)
+            text = await _next(connection, sender)
         except ConnectionClosed:
             return
         message: dict[str, Any] = json.loads(text)
@@ -134,13 +132,16 @@ async def _messages(connection: ClientConnection, sending: Sending) -> AsyncIter
         yield message
 
 
-async def _next(connection: ClientConnection, sending: Sending) -> str | bytes:
-    """The next message; while audio is being sent, silence is no fault: pings watch the connection."""
+async def _next(connection: ClientConnection, sender: "asyncio.Task[None]") -> str | bytes:
+    """The next message; while audio is being sent, silence is no fault: pings watch the connection.
+
+    Raises CommandError, also the sender's: without the rest of the audio no message is worth waiting for.
+    """
     receiving = asyncio.ensure_future(connection.recv())
     try:
-        waiting = asyncio.ensure_future(sending.done.wait())
-        await asyncio.wait({receiving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
+        await asyncio.wait({receiving, sender}, return_when=asyncio.FIRST_COMPLETED)
+        if sender.done():
+            sender.result()
         return await asyncio.wait_for(receiving, _QUIET_SECONDS)
     except TimeoutError:
         raise CommandError(f"the server said nothing for {_QUIET_SECONDS:.0f} s after the last audio") from None

@@ -23,6 +23,7 @@ from streaming_asr.triton.launch import TritonFiles, TritonMissingError, find_tr
 
 from streamingstack_cli.api_key import local_key, write_private
 from streamingstack_cli.errors import CommandError
+from streamingstack_cli.inherited import inherited
 from streamingstack_cli.layout import Layout, State
 from streamingstack_cli.model_progress import expected_folder, hearing_folder, pull_all
 from streamingstack_cli.processes import LOOPBACK, Process, child_file, child_path, local_processes, reachable
@@ -155,7 +156,7 @@ def _written(
         hearing=folders[""],
         license=license_files.license_path,
         public_keys=license_files.jwks_path,
-        inherited=dict(os.environ),
+        inherited=inherited(os.environ),
     )
 
 
@@ -199,7 +200,7 @@ def planned(wishes: Wishes) -> LocalStack:
         hearing=hearing_folder(),
         license=state.root / "license" / "license.jwt",
         public_keys=state.root / "license" / "public-keys.json",
-        inherited=dict(os.environ),
+        inherited=inherited(os.environ),
     )
     return LocalStack(stack, layout, tuple(local_processes(stack, layout)), "")
 

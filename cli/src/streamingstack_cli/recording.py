@@ -33,13 +33,18 @@ class Recording:
         return self.frames / self.rate
 
     def chunks(self, samples: int) -> Iterator[bytes]:
-        """Mono s16le at 16 kHz in pieces of `samples`; the last may be shorter."""
+        """Mono s16le at 16 kHz in pieces of `samples`; the last may be shorter. Raises CommandError."""
         waiting = b""
-        for pcm in self._resampled():
-            waiting += pcm
-            while len(waiting) >= samples * 2:
-                yield waiting[: samples * 2]
-                waiting = waiting[samples * 2 :]
+        try:
+            for pcm in self._resampled():
+                waiting += pcm
+                while len(waiting) >= samples * 2:
+                    yield waiting[: samples * 2]
+                    waiting = waiting[samples * 2 :]
+        except OSError as failure:
+            raise _refused(self.path, f"cannot be read any more: {failure.strerror}") from None
+        except soundfile.LibsndfileError as failure:
+            raise _refused(self.path, f"cannot be read any more: {failure.error_string}") from None
         if waiting:
             yield waiting
 

@@ -82,7 +82,9 @@ async def running(local: LocalStack, console: Console) -> AsyncIterator[Running]
     """Start everything and wait until it serves; stop everything on the way out. Raises CommandError."""
     state = local.layout.state
     console.print("Starting", highlight=False)
-    supervisord = await Supervisord.start(state.run / f"{SUPERVISORD}.json", local.socket, state.log(SUPERVISORD))
+    supervisord = await Supervisord.start(
+        state.run / f"{SUPERVISORD}.json", local.socket, state.log(SUPERVISORD), local.layout.inherited
+    )
     stack = Running(local, supervisord, console)
     try:
         await first_of(stack.wait_ready(), stack.watch(started=False))

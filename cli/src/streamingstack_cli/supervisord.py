@@ -7,7 +7,7 @@ import re
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,11 @@ class Supervisord:
         self._socket = socket
 
     @classmethod
-    async def start(cls, child_file: Path, socket: Path, log: Path) -> "Supervisord":
-        """Become what `child_file` says; call from the main thread, whose death ends it. Raises CommandError."""
+    async def start(cls, child_file: Path, socket: Path, log: Path, environment: Mapping[str, str]) -> "Supervisord":
+        """Become what `child_file` says; call from the main thread, whose death ends it. Raises CommandError.
+
+        `environment` is what it and its children inherit.
+        """
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-I",
@@ -53,6 +56,7 @@ class Supervisord:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
+            env=environment,
             # Ctrl-C is for the command, which stops everything in order.
             start_new_session=True,
         )

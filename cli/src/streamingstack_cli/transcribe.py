@@ -104,11 +104,18 @@ def key_of_local_stack(url: str, folder: Path) -> str | None:
         return None
     states = sorted(folder.glob(".state/*/run/gateway.json"), key=lambda path: path.stat().st_mtime, reverse=True)
     for file in states:
-        port = json.loads(file.read_text())["environment"]["AAI_WSS_PORT"]
         key = file.parent.parent / "api-key"
-        if port == str(where.port) and key.exists():
+        if _port_of(file) == str(where.port) and key.exists():
             return key.read_text().strip()
     return None
+
+
+def _port_of(gateway: Path) -> str:
+    """The port in what a local gateway was started from; empty where another version wrote it otherwise."""
+    try:
+        return str(json.loads(gateway.read_text())["environment"]["AAI_WSS_PORT"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _is_loopback(host: str) -> bool:

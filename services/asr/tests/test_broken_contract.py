@@ -96,6 +96,11 @@ async def test_what_is_wrong_is_named_and_the_slot_freed(requests: list[pb.Recog
         ({"traffic_class": 0}, grpc.StatusCode.INVALID_ARGUMENT, "traffic_class"),
         ({"vad_threshold": 1.5}, grpc.StatusCode.INVALID_ARGUMENT, "vad_threshold"),
         ({"checkpoints_ms": [400, 160]}, grpc.StatusCode.INVALID_ARGUMENT, "checkpoints_ms"),
+        (
+            {"traffic_class": pb.TRAFFIC_CLASS_BULK, "checkpoints_ms": [400]},
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "empty for BULK",
+        ),
         ({"checkpoints_ms": []}, grpc.StatusCode.INVALID_ARGUMENT, "checkpoints_ms"),
         ({"segment_cap_samples": 0}, grpc.StatusCode.INVALID_ARGUMENT, "segment_cap_samples"),
         ({"prompt": "x" * 1751}, grpc.StatusCode.INVALID_ARGUMENT, "prompt"),
@@ -106,7 +111,7 @@ async def test_what_is_wrong_is_named_and_the_slot_freed(requests: list[pb.Recog
         ({**RESUME, "segment_cap_samples": 16_000}, grpc.StatusCode.INVALID_ARGUMENT, "segment_start"),
     ],
 )
-async def test_a_wrong_open_is_refused_with_its_field(wrong: dict, code: grpc.StatusCode, text: str) -> None:
+async def test_a_wrong_open_is_refused_with_its_field(wrong: dict[str, Any], code: grpc.StatusCode, text: str) -> None:
     async with serve_scripted(Script([])) as server:
         got, details = await status_after(server.port, [request(open=opening(**wrong))])
     assert got is code

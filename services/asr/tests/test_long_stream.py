@@ -53,7 +53,7 @@ class NearbyVoice(ScriptedVoice):
             spoken[word.start_ms : word.end_ms + 30] = True
         self._spoken = spoken
 
-    def open(self, first_sample: int) -> "NearbyVoice":  # type: ignore[override]
+    def open(self, first_sample: int) -> "NearbyVoice":
         self._at = first_sample
         return self
 

@@ -1,5 +1,7 @@
 """A stream that takes over from a lost one says only what was not said (rule 10)."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from streaming_asr.engine import SAMPLE_RATE
@@ -116,7 +118,7 @@ async def test_a_last_checkpoint_or_cap_that_falls_into_the_context_is_asked_rig
         assert 0 < first.at_sample - opened.emit_after_sample <= 512
 
 
-def shown_through(position: int, **overrides: object) -> pb.Open:
+def shown_through(position: int, **overrides: Any) -> pb.Open:
     """A RESUME inside the first segment whose gateway has heard nothing of it but that it began."""
     return opening(
         reason=pb.REASON_RESUME,

@@ -1,6 +1,7 @@
 """The stream core behind a real gRPC socket, hearing a script."""
 
 import asyncio
+from typing import Any
 
 import grpc
 import numpy as np
@@ -92,6 +93,41 @@ async def test_the_cap_ends_a_segment_that_never_pauses() -> None:
     caps = [c for c in result.of("checkpoint") if c.reason == pb.CHECKPOINT_REASON_CAP]
     assert [c.at_sample // SAMPLE_RATE for c in caps] == [10, 20, 30]
     assert len(result.text().split()) == 90
+
+
+BULK: dict[str, Any] = {"traffic_class": pb.TRAFFIC_CLASS_BULK, "checkpoints_ms": []}
+
+
+@pytest.mark.parametrize("replacing", [False, True])
+async def test_bulk_is_never_asked_and_never_capped(replacing: bool) -> None:
+    long = Script.of("music " * 150 + "| | " + "music " * 50, word_ms=380, gap_ms=20)
+    cap = 10 * SAMPLE_RATE
+    result = await played(long, 86.0, replacing=replacing, opened=opening(segment_cap_samples=cap, **BULK))
+    assert result.of("checkpoint") == []
+    (only,) = result.of("finalized")
+    assert (only.segment, only.at_sample) == (0, 86 * SAMPLE_RATE)
+    words = only.words if replacing else [word for segment in result.segments() for word in segment]
+    assert len(words) == 200
+
+
+async def test_bulk_is_resumed_in_a_segment_that_is_longer_than_any_cap() -> None:
+    endless = Script.of("music " * 150, word_ms=380, gap_ms=20)
+    first, emit_after = 45 * SAMPLE_RATE, 46 * SAMPLE_RATE
+    opened = opening(
+        reason=pb.REASON_RESUME,
+        epoch=1,
+        segment_cap_samples=10 * SAMPLE_RATE,
+        first_sample=first,
+        emit_after_sample=emit_after,
+        segment_open=True,
+        final_words=[pb.Word(index=0, text="music", start_sample=first, end_sample=emit_after)],
+        next_word_index=1,
+        **BULK,
+    )
+    result = await played(endless, 60.0, opened=opened)
+    assert result.of("checkpoint") == []
+    assert [final.segment for final in result.of("finalized")] == [0]
+    assert result.text()
 
 
 async def test_an_update_takes_effect_at_its_sample() -> None:

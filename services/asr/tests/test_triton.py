@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,10 +75,10 @@ async def test_an_empty_window_asks_nobody(engine: TritonEngine) -> None:
 
 
 async def test_the_end_of_a_turn_scores_higher_than_its_middle(engine: TritonEngine, spoken: list[Pcm]) -> None:
-    clip = spoken[0]
-    middle = await engine.end_of_turn(Window(clip[: len(clip) // 2], 0))
-    assert 0 <= middle <= 1
-    assert await engine.end_of_turn(Window(clip[: len(clip) // 2], 0)) == middle
+    for clip in spoken:
+        middle, end = [await engine.end_of_turn(Window(clip[:cut], 0)) for cut in (len(clip) // 2, len(clip))]
+        assert 0 <= middle < end <= 1
+        assert await engine.end_of_turn(Window(clip[: len(clip) // 2], 0)) == middle
 
 
 async def test_a_glimpse_hears_and_is_left_out_when_decodes_queue(engine: TritonEngine, spoken: list[Pcm]) -> None:
@@ -106,7 +107,7 @@ async def test_a_killed_triton_ends_every_call_at_once_and_is_used_again_when_it
 ) -> None:
     window = Window(spoken[0][: 5 * SAMPLE_RATE], 0)
     before = await engine.decode(window)
-    calls = [asyncio.create_task(engine.decode(window)) for _ in range(8)]
+    calls: list[asyncio.Task[Any]] = [asyncio.create_task(engine.decode(window)) for _ in range(8)]
     calls += [asyncio.create_task(engine.end_of_turn(window)) for _ in range(4)]
     await asyncio.sleep(0.05)
     killed = time.monotonic()

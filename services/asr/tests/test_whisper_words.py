@@ -91,7 +91,7 @@ def test_repeating_oneself_is_speech_but_going_round_and_round_is_a_loop(texts: 
         ([300, 260, 240, 400], None),  # it is spoken
     ],
 )
-def test_a_phrase_said_again_in_no_time_is_an_echo(again_ms, found) -> None:
+def test_a_phrase_said_again_in_no_time_is_an_echo(again_ms: list[int], found: tuple[int, int] | None) -> None:
     lengths = [300, 300, 300, 300, *again_ms, 300, 300]
     ends = [sum(lengths[: number + 1]) * 16 for number in range(len(lengths))]
     spans = [(end - length * 16, end) for end, length in zip(ends, lengths, strict=True)]

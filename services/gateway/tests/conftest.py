@@ -18,6 +18,7 @@ from stack_model.nginx import BalancerOptions, BalancerRoute, Dialect, render_ng
 from streaming_gateway.app import RunningGateway, run_gateway
 from streaming_gateway.link import Hearing, LinkRequest, LinkSettings, RecognizerLink, Recognizers
 from streaming_gateway.settings import GatewaySettings
+from streamingstack_bench.coded_audio import coded_pcm
 from streamingstack_bench.scripted import Script, serve_scripted
 from streamingstack_bench.told import Told
 
@@ -84,7 +85,10 @@ async def plain_stack() -> AsyncIterator[Stack]:
 # -- the link alone --------------------------------------------------------------------------------------------------
 
 MS = 16
-SPOKEN = Script.of("aubergine aubergine bassoon | | chrysalis dromedary | ecclesiastic fandango | | gargoyle | |")
+# Coded: every sample that a recogniser gets, the first time or again, has to be the one of its position.
+SPOKEN = Script.of(
+    "aubergine aubergine bassoon | | chrysalis dromedary | ecclesiastic fandango | | gargoyle | |", coded=True
+)
 SECONDS = 10.0
 CHECKPOINTS = (160, 400, 640, 880, 1120, 1280)
 
@@ -130,8 +134,8 @@ class Caller:
 
     def give(self, milliseconds: int) -> None:
         """Audio up to a position in the session."""
-        missing = milliseconds * MS - self.link.received_samples
-        self.link.send_audio(bytes(2 * max(0, missing)))
+        given, wanted = self.link.received_samples, milliseconds * MS
+        self.link.send_audio(coded_pcm(given, max(given, wanted)))
 
     async def heard(self, milliseconds: int) -> None:
         """Wait until everything before a position was heard, but for the last frame."""

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from streaming_gateway.app import _keep_up
 from streaming_gateway.license import LicenseTerms, LicenseView, ProxiedLicense, ProxyStatus
 from streaming_gateway.metrics import GatewayMetrics
 from streaming_gateway.usage import UsageReporter, refused_events
@@ -295,6 +296,45 @@ def test_a_session_that_a_killed_process_left_open_is_closed(tmp_path: Path) -> 
         ("a", 4, 300, True),
         ("b", 2, 200, True),
     }
+
+
+class Speaking:
+    """A session that goes on."""
+
+    sequence = 0
+
+    def usage(self) -> UsageEvent:
+        self.sequence += 1
+        return event("live", self.sequence)
+
+
+async def test_work_that_failed_and_is_begun_anew_ends_no_live_session(proxy: Proxy, tmp_path: Path) -> None:
+    left = UsageSpool(tmp_path, 10)
+    left.write([event("of the process before", 7)])
+    left.close()
+    proxy.away = True
+    spool, live, failed = UsageSpool(tmp_path, 10), Speaking(), 0
+
+    def sessions() -> list[Speaking]:
+        nonlocal failed
+        if live.sequence == 2:
+            failed += 1
+            raise RuntimeError("unforeseen")
+        return [live]
+
+    async with httpx2.AsyncClient(base_url=proxy.url) as client:
+        reports = UsageReporter(spool, client, sessions, GatewayMetrics(CollectorRegistry()).usage_refused)
+        with pytest.MonkeyPatch.context() as quick:
+            quick.setattr("streaming_gateway.usage.FLUSH_SECONDS", 0.02)
+            quick.setattr("streaming_gateway.app._AGAIN_SECONDS", 0.02)
+            working = asyncio.create_task(_keep_up(reports.run))
+            async with asyncio.timeout(10):
+                while failed < 3:
+                    await asyncio.sleep(0.01)
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+    kept = {one.session_id: (one.sequence, one.ended) for one in spool.oldest(10)}
+    assert kept == {"of the process before": (8, True), "live": (2, False)}
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=30))

@@ -212,7 +212,7 @@ async def test_a_closed_link_leaves_no_task_and_no_stream(moment: str) -> None:
         for _ in range(25):
             link = await several.open(REQUEST)
             if moment != "at once":
-                await until(lambda link=link: link.replacing is not None)  # type: ignore[misc]
+                await until(lambda link=link: link.replacing is not None)
             if moment not in ("at once", "when ready"):
                 link.send_audio(SECOND * 4)
             if moment == "in the middle of a checkpoint":

@@ -24,7 +24,7 @@ async def test_a_recogniser_killed_under_sessions_in_every_state_costs_no_word(
     replacing: bool, capfd: pytest.CaptureFixture[str], spoken: Script, recognizers: Any, call: Any, undisturbed: Any
 ) -> None:
     expected = await undisturbed(replacing=replacing)
-    options = {"delay_seconds": 0.02, "replacing": replacing}
+    options: dict[str, Any] = {"delay_seconds": 0.02, "replacing": replacing}
     async with (
         scripted_process(spoken, **options) as victim,
         scripted_process(spoken, **options) as other,

@@ -1,11 +1,12 @@
 """However often and wherever streams are lost, the session is told what it would have been told without a loss.
 
 The recogniser is the real stream core with a scripted engine; only the transport is missing, so that a loss can be put
-before or after any single message.
+before or after any single message. The audio is coded: a sample sent again at a position that is not its own is heard.
 """
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,11 +15,12 @@ from asr_contract.conversation import Conversation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from streaming_gateway.link.api import Hearing, LinkRequest
-from streaming_gateway.link.audio import ByteBudget
+from streaming_gateway.link.audio import ByteBudget, HeldAudio
 from streaming_gateway.link.intake import receive
-from streaming_gateway.link.ledger import Ledger, Plan
+from streaming_gateway.link.ledger import FRAME, Ledger, Plan
 from streaming_gateway.link.pacing import Pacer
 from streamingstack.asr.v1 import recognizer_pb2 as pb
+from streamingstack_bench.coded_audio import coded_pcm
 from streamingstack_bench.scripted import Script
 from streamingstack_bench.scripted_stream import ScriptedStream
 from streamingstack_bench.told import Told
@@ -110,7 +112,7 @@ class Played:
             return False
         end = min([stop for stop in (*session.finalize_at, *session.update_at) if stop > at], default=at + PIECE)
         end = min(end, at + PIECE)
-        self.ledger.audio.append(bytes(2 * (end - at)))
+        self.ledger.audio.append(coded_pcm(at, end))
         if end in session.update_at:
             self.ledger.update(session.update_at[end])
         if end in session.finalize_at:
@@ -178,7 +180,7 @@ def play(script: Script, session: Session, losses: list[Loss]) -> Played:
 
 
 SPOKEN = Script.of(
-    "one two two two three | | four five | six seven seven eight nine | | ten | eleven eleven twelve | |"
+    "one two two two three | | four five | six seven seven eight nine | | ten | eleven eleven twelve | |", coded=True
 )
 LOSSES = st.lists(
     st.builds(Loss, st.integers(1, 150), st.sampled_from(["before", "after", "undecided", "opening"])), max_size=6
@@ -233,7 +235,7 @@ def test_any_losses_leave_what_the_session_is_told_unchanged(replacing: bool) ->
 @pytest.mark.parametrize("moment", ["before", "after", "undecided", "opening"])
 @pytest.mark.parametrize("replacing", [False, True])
 def test_a_loss_at_every_single_message_changes_nothing(moment: str, replacing: bool) -> None:
-    script = Script.of("one one two | three four | | five | |")
+    script = Script.of("one one two | three four | | five | |", coded=True)
 
     def session() -> Session:
         # The first forced end is in mid-word.
@@ -246,3 +248,40 @@ def test_a_loss_at_every_single_message_changes_nothing(moment: str, replacing: 
         assert cut.session.told.comparable() == whole.session.told.comparable(), f"loss at {count}"
         assert cut.streams == 2
         assert cut.session.troubles == []
+
+
+def _silence(pcm: bytes) -> bytes:
+    return bytes(len(pcm))
+
+
+def _a_frame_late(pcm: bytes) -> bytes:
+    return pcm[2 * FRAME :] + pcm[: 2 * FRAME]
+
+
+def _halves_exchanged(pcm: bytes) -> bytes:
+    middle = len(pcm) // 4 * 2
+    return pcm[middle:] + pcm[:middle]
+
+
+def _one_sample_wrong(pcm: bytes) -> bytes:
+    return bytes([pcm[0] ^ 1]) + pcm[1:]
+
+
+@pytest.mark.parametrize("wrong", [_silence, _a_frame_late, _halves_exchanged, _one_sample_wrong])
+@pytest.mark.parametrize("replacing", [False, True])
+def test_wrong_audio_in_a_replay_would_be_told(
+    wrong: Callable[[bytes], bytes], replacing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Script.of("one one two | three four | | five | |", coded=True)
+    whole = play(script, Session(7.5, ends_at_ms=640, replacing=replacing), [])
+    sliced, sent = HeldAudio.slice, 0
+
+    def slice_wrong(audio: HeldAudio, start: int, end: int) -> bytes:
+        nonlocal sent
+        again, sent = start < sent, max(sent, end)
+        return wrong(sliced(audio, start, end)) if again else sliced(audio, start, end)
+
+    monkeypatch.setattr(HeldAudio, "slice", slice_wrong)
+    cut = play(script, Session(7.5, ends_at_ms=640, replacing=replacing), [Loss(14, "after")])
+    assert cut.streams == 2
+    assert cut.session.told.comparable() != whole.session.told.comparable()

@@ -41,14 +41,15 @@ class Endpointer:
         *,
         threshold: float,
         checkpoints_ms: Sequence[int],
-        cap: int,
+        cap: int | None,
         number: int = 0,
         floor: int = 0,
         open_start: int | None = None,
         first_sample: int = 0,
         context_until: int = 0,
     ) -> None:
-        """`cap` is the longest segment in samples; `open_start` resumes inside a segment that starts there.
+        """`cap` is the longest segment in samples, None: as long as it gets; `open_start` resumes inside a segment that
+        starts there.
 
         A resumed segment's silence counts from `first_sample` until a voice is heard, so that it can always end. Where
         none is open, voices before `context_until` belong to segments that have ended, and open none.
@@ -90,7 +91,7 @@ class Endpointer:
     @property
     def cap_at(self) -> int | None:
         """Where the open segment reaches its cap."""
-        return None if self.segment is None else self.segment.start + self._cap
+        return None if self.segment is None or self._cap is None else self.segment.start + self._cap
 
     def hear(self, start: int, end: int, probability: float) -> Started | Stopped | None:
         """Take the frame `[start, end)`."""

@@ -1,6 +1,7 @@
 """Is an Open acceptable? Pure."""
 
-import grpc
+from typing import Literal
+
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 
 from streaming_asr.engine import SAMPLE_RATE
@@ -10,20 +11,20 @@ MAX_KEYTERMS = 100
 SHORTEST_CAP = SAMPLE_RATE
 LONGEST_CAP = 600 * SAMPLE_RATE
 
-Refusal = tuple[grpc.StatusCode, str]
+Refusal = tuple[Literal["INVALID_ARGUMENT", "NOT_FOUND"], str]
 
 
 def check_opening(first: pb.RecognizeRequest, routes: frozenset[str]) -> Refusal | None:
-    """Why a first message is refused, naming the field; None: it is an Open that can be served."""
+    """Why a first message is refused: gRPC's status, and the field. None: it is an Open that can be served."""
     if first.WhichOneof("message") != "open":
-        return grpc.StatusCode.INVALID_ARGUMENT, "the first message must be Open"
+        return "INVALID_ARGUMENT", "the first message must be Open"
     opening = first.open
     if opening.route not in routes:
         served = ", ".join(sorted(routes))
-        return grpc.StatusCode.NOT_FOUND, f"route: this recogniser serves {served}"
+        return "NOT_FOUND", f"route: this recogniser serves {served}"
     for wrong, text in _rules(opening):
         if wrong:
-            return grpc.StatusCode.INVALID_ARGUMENT, text
+            return "INVALID_ARGUMENT", text
     return None
 
 
@@ -34,6 +35,7 @@ def _rules(opening: pb.Open) -> list[tuple[bool, str]]:
     cap = opening.segment_cap_samples
     start, first, emit_after = opening.segment_start, opening.first_sample, opening.emit_after_sample
     is_open = opening.segment_open
+    past_cap = interactive and is_open and start + cap < first
     return [
         (not opening.session_id, "session_id must be set"),
         (opening.reason not in (pb.REASON_NEW, pb.REASON_RESUME), "reason must be NEW or RESUME"),
@@ -41,6 +43,7 @@ def _rules(opening: pb.Open) -> list[tuple[bool, str]]:
         (not 0.0 <= opening.vad_threshold <= 1.0, "vad_threshold must lie between 0 and 1"),
         (checkpoints != sorted(set(checkpoints)), "checkpoints_ms must be sorted and distinct"),
         (interactive and not checkpoints, "checkpoints_ms must not be empty for INTERACTIVE"),
+        (not interactive and checkpoints != [], "checkpoints_ms must be empty for BULK"),
         (0 in checkpoints, "checkpoints_ms must be greater than 0"),
         (not SHORTEST_CAP <= cap <= LONGEST_CAP, f"segment_cap_samples must lie in {SHORTEST_CAP}..{LONGEST_CAP}"),
         (len(opening.prompt) > MAX_PROMPT, f"prompt must not exceed {MAX_PROMPT} characters"),
@@ -49,6 +52,6 @@ def _rules(opening: pb.Open) -> list[tuple[bool, str]]:
         (resume and emit_after + 1 < first, "emit_after_sample must not lie before first_sample"),
         (is_open and not resume, "segment_open must be false for NEW"),
         (is_open and start < opening.segment_floor, "segment_start must not lie before segment_floor"),
-        (is_open and start + cap < first, "segment_start must lie within segment_cap_samples of first_sample"),
+        (past_cap, "segment_start must lie within segment_cap_samples of first_sample"),
         (not resume and len(opening.final_words) > 0, "final_words must be empty for NEW"),
     ]

@@ -111,7 +111,7 @@ class Recognizer(rpc.RecognizerServiceServicer):  # type: ignore[misc]
             raise StreamEnd(grpc.StatusCode.DEADLINE_EXCEEDED, f"no Open within {IDLE_SECONDS:.0f} s") from None
         wrong = check_opening(first, self._routes)
         if wrong is not None:
-            raise StreamEnd(*wrong)
+            raise StreamEnd(grpc.StatusCode[wrong[0]], wrong[1])
         return first.open
 
     def _admit(self, opening: pb.Open) -> Slot:
@@ -179,8 +179,8 @@ class Call:
             for task in done:
                 task.result()
             await self._flush(tasks[2])
-        except EngineLostError:
-            raise StreamEnd(grpc.StatusCode.UNAVAILABLE, "the model server is away; resume elsewhere") from None
+        except EngineLostError as lost:
+            raise StreamEnd(grpc.StatusCode.UNAVAILABLE, f"{lost}; resume elsewhere") from None
         except ContractError as broken:
             raise StreamEnd(grpc.StatusCode.INVALID_ARGUMENT, str(broken)) from None
         finally:

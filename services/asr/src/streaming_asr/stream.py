@@ -5,12 +5,13 @@ words are decoded on the side, and only they may be skipped under load.
 """
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from service_kit.faults import place_of
+from service_kit.logs import get_logger
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 
 from streaming_asr import replies
@@ -25,6 +26,8 @@ RENEW_AFTER = CREDIT // 2
 PROGRESS_SECONDS = 0.8  # the contract asks for one a second at least
 PREFERRED_CHUNK_MS = 96  # three voice-activity frames
 FRAMES_AT_ONCE = 32
+
+log = get_logger(__name__)
 
 Send = Callable[[pb.RecognizeResponse], Awaitable[None]]
 
@@ -51,11 +54,13 @@ class RecognitionStream:
         self.inbox = Inbox(opening.first_sample)
         self.caught_up = asyncio.Event()
         self._send, self._offer = send, offer
+        self._session = opening.session_id
         self._emit_after = opening.emit_after_sample
+        bulk = opening.traffic_class == pb.TRAFFIC_CLASS_BULK
         self._endpointer = Endpointer(
             threshold=opening.vad_threshold,
             checkpoints_ms=opening.checkpoints_ms,
-            cap=opening.segment_cap_samples,
+            cap=None if bulk else opening.segment_cap_samples,  # rule 14: BULK is never asked
             number=opening.segment,
             floor=opening.segment_floor,
             open_start=opening.segment_start if opening.segment_open else None,
@@ -261,7 +266,7 @@ class RecognitionStream:
 
     async def _glimpse(self, window: Window, at: int, segment: int) -> None:
         """Tentative words on the side; dropped when the stream has gone on to something newer."""
-        with contextlib.suppress(EngineLostError):  # the next decode of the stream itself reports it
+        try:
             hypothesis = await self._hearing.glimpse(window)
             stale = self._asking or segment != self._endpointer.next_segment or at < self._last_event
             if hypothesis is None or stale:
@@ -269,6 +274,10 @@ class RecognitionStream:
             tentative = self._hearing.tentative(hypothesis, at)
             if tentative is not None:
                 await self._emit(at, replies.words(segment, at, [], tentative, self._hearing.eot_score))
+        except EngineLostError:
+            return  # the next decode of the stream itself reports it
+        except Exception as failure:  # noqa: BLE001 - nobody waits for this task, and the text may quote speech
+            log.error("a glimpse failed", session=self._session, kind=type(failure).__name__, place=place_of(failure))
 
     # -- out ----------------------------------------------------------------------------------------------------
 

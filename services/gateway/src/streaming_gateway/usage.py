@@ -70,6 +70,7 @@ class UsageReporter(Usage):
         self._wanted = asyncio.Event()
         self._flushing = asyncio.Lock()
         self._reachable = True
+        self._took_over = False
 
     def ended(self, event: UsageEvent) -> None:
         """The last event of a session."""
@@ -77,10 +78,12 @@ class UsageReporter(Usage):
         self._wanted.set()
 
     async def run(self) -> None:
-        """Flush for ever: every few seconds, and soon after a session's end."""
-        left = await asyncio.to_thread(self._spool.close_left_open)
-        if left:
-            _log.warning("sessions of an earlier process closed in the usage spool", sessions=left)
+        """Flush for ever: every few seconds, and soon after a session's end. May be run again when it failed."""
+        if not self._took_over:  # later, what is open in the spool is open here
+            left = await asyncio.to_thread(self._spool.close_left_open)
+            self._took_over = True
+            if left:
+                _log.warning("sessions of an earlier process closed in the usage spool", sessions=left)
         while True:
             await self.flush()
             with contextlib.suppress(TimeoutError):

@@ -2,10 +2,20 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import Protocol
 
 from stack_model.nginx import BalancerOptions, BalancerRoute, Dialect, dialect_for, render_nginx
 
-from load_balancer.settings import BalancerSettings
+
+class Wishes(Protocol):
+    """What of BalancerSettings is nginx's."""
+
+    listen_host: str
+    grpc_port: int
+    health_port: int
+    workers: int
+    streams_per_worker: int
+    access_log: bool
 
 
 def choose_dialect(wanted: str, version: tuple[int, int, int]) -> Dialect:
@@ -19,7 +29,7 @@ def choose_dialect(wanted: str, version: tuple[int, int, int]) -> Dialect:
 
 
 def make_options(
-    settings: BalancerSettings,
+    settings: Wishes,
     dialect: Dialect,
     *,
     resolvers: Sequence[str],

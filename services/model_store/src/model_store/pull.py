@@ -74,13 +74,7 @@ def pull(
         if ready:
             return ready
         staging = store.staging(digest, digest)
-        parts = [
-            [
-                _Part(source, staging / "parts" / f"{row}-{column}", _label(file.path, column, len(sources)))
-                for column, source in enumerate(sources)
-            ]
-            for row, (file, sources) in enumerate(zip(files, plan, strict=True))
-        ]
+        parts = _parts(files, plan, staging / "parts")
         missing = [
             part
             for file, row in zip(files, parts, strict=True)
@@ -93,6 +87,17 @@ def pull(
         folder = store.publish(staging / "model", name, digests)
         shutil.rmtree(staging, ignore_errors=True)
         return folder
+
+
+def _parts(files: Sequence[ModelFile], plan: Sequence[Sequence[Source]], folder: Path) -> list[list["_Part"]]:
+    """The parts of each file, in order, with where in `folder` they go."""
+    return [
+        [
+            _Part(source, folder / f"{row}-{column}", _label(file.path, column, len(sources)))
+            for column, source in enumerate(sources)
+        ]
+        for row, (file, sources) in enumerate(zip(files, plan, strict=True))
+    ]
 
 
 def pull_model(

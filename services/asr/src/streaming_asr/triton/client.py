@@ -3,6 +3,7 @@
 Triton that dies is noticed by the first call that fails and, when nothing is asked, by a poll twice a second. Then
 every call in flight ends with EngineLostError, `lost` is set and `ready` cleared until Triton serves its models again.
 A model whose process dies inside a Triton that lives is found by a probe after its first failure, and loaded anew.
+A call that takes too long fails alone: load is no death, and moving every stream away would add to it.
 """
 
 import asyncio
@@ -16,11 +17,13 @@ from typing import Any, TypeVar
 import grpc
 import numpy as np
 from prometheus_client import CollectorRegistry
+from service_kit.faults import place_of
 from service_kit.logs import get_logger
 from tritonclient.grpc import aio as triton
 from tritonclient.utils import InferenceServerException
 
-from streaming_asr.engine import SAMPLE_RATE, EngineLostError, HeardWord, Hypothesis, Pcm, Window
+from streaming_asr.engine import SAMPLE_RATE, EngineLostError, Hypothesis, Pcm, Window
+from streaming_asr.triton.inputs import PROBES, hypothesis, tensor
 from streaming_asr.triton.metrics import EngineMetrics
 from streaming_asr.windows import padded
 
@@ -55,6 +58,7 @@ class TritonEngine:
         self._calls: set[asyncio.Task[Any]] = set()
         self._client: Any = None
         self._suspects: set[str] = set()
+        self._answered_at: dict[str, float] = {}
         self._look = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
 
@@ -92,7 +96,7 @@ class TritonEngine:
         pcm = window.pcm[-SMART_TURN_SAMPLES:]
         if not len(pcm):
             return 0.0
-        result = await self._call("smart_turn", [_input("PCM", "INT16", pcm)], "SCORE", COMMIT)
+        result = await self._call("smart_turn", [tensor("PCM", "INT16", pcm)], "SCORE", COMMIT)
         return float(result.reshape(-1)[0])
 
     async def _decode(self, window: Window, priority: int) -> Hypothesis:
@@ -105,13 +109,13 @@ class TritonEngine:
             "tentative": priority == GLIMPSE,
         }
         inputs = [
-            _input("PCM", "INT16", padded(window.pcm)),
-            _input("SAMPLES", "INT32", np.array([len(window.pcm)], np.int32)),
-            _input("STEERING", "UINT8", np.frombuffer(json.dumps(steering).encode(), np.uint8)),
+            tensor("PCM", "INT16", padded(window.pcm)),
+            tensor("SAMPLES", "INT32", np.array([len(window.pcm)], np.int32)),
+            tensor("STEERING", "UINT8", np.frombuffer(json.dumps(steering).encode(), np.uint8)),
         ]
         async with self._measured(window.pcm):
             result = await self._call("whisper", inputs, "HEARD", priority)
-        return _hypothesis(json.loads(result.tobytes()), window.first_sample)
+        return hypothesis(json.loads(result.tobytes()), window.first_sample)
 
     @contextlib.asynccontextmanager
     async def _measured(self, pcm: Pcm) -> AsyncIterator[None]:
@@ -144,6 +148,7 @@ class TritonEngine:
 
     async def _infer(self, model: str, inputs: list[Any], output: str, priority: int) -> Any:
         async with self._free:
+            asked_at = time.monotonic()
             try:
                 answer = await self._client.infer(
                     model,
@@ -153,8 +158,21 @@ class TritonEngine:
                     client_timeout=CALL_SECONDS,
                 )
             except InferenceServerException as failure:
+                if any(words in str(failure.status()) for words in _LATE):
+                    raise self._late(model, priority, asked_at) from None
                 raise self._failed(failure, model, priority) from None
+        self._answered_at[model] = time.monotonic()
         return answer.as_numpy(output)
+
+    def _late(self, model: str, priority: int, asked_at: float) -> Exception:
+        """A call that took too long: the load, but of a model that has answered nobody meanwhile it says more."""
+        if self._answered_at.get(model, 0.0) <= asked_at:
+            self._suspects.add(model)
+            self._look.set()
+        if priority == GLIMPSE:
+            return _Rejected()
+        log.error("the model server was too slow for a call", model=model, seconds=CALL_SECONDS)
+        return EngineLostError("the model server is too slow")
 
     def _failed(self, failure: InferenceServerException, model: str, priority: int) -> Exception:
         """What a failed call means: Triton is gone, or it dropped a glimpse, or this one call went wrong."""
@@ -176,14 +194,21 @@ class TritonEngine:
     async def _watch(self) -> None:
         while True:
             self._look.clear()
-            if not await self._is_serving():
-                self._lose("its health check failed")
-            elif await self._models_live() and not self.ready.is_set():
-                self.lost.clear()
-                self.ready.set()
-                self._metrics.up.set(1)
+            try:
+                await self._examine()
+            except Exception as failure:  # noqa: BLE001 - a watch that ends would leave a dead Triton ready for ever
+                log.error("the watch failed", kind=type(failure).__name__, place=place_of(failure))
+                self._lose("it cannot be examined")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._look.wait(), POLL_SECONDS)
+
+    async def _examine(self) -> None:
+        if not await self._is_serving():
+            self._lose("its health check failed")
+        elif await self._models_live() and not self.ready.is_set():
+            self.lost.clear()
+            self.ready.set()
+            self._metrics.up.set(1)
 
     async def _models_live(self) -> bool:
         """Whether every model that failed a call still answers; one whose process died is loaded anew.
@@ -191,9 +216,12 @@ class TritonEngine:
         Triton goes on calling itself ready when it has lost a model's process, and does not start another.
         """
         for model in list(self._suspects):
+            asked_at = time.monotonic()
             try:
-                await self._client.infer(model, _PROBES[model], client_timeout=PROBE_SECONDS)
+                await self._client.infer(model, PROBES[model], client_timeout=PROBE_SECONDS)
             except InferenceServerException as failure:
+                if self._answered_at.get(model, 0.0) > asked_at:
+                    continue  # it lives and has much to do; the next look will tell
                 self._lose(f"model {model} does not answer: {failure.status()}")
                 await self._load_anew(model)
                 return False
@@ -238,8 +266,11 @@ class _Rejected(Exception):
 # What Triton's queue says when it drops a request. The status is UNAVAILABLE, as of a Triton that is gone.
 _DROPPED = ("Request timeout expired", "Exceeds maximum queue size")
 
-# Statuses that tell of a Triton that is gone or stuck, not of one bad call.
-_GONE = ("UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED", "Deadline Exceeded")
+# Statuses that tell of a Triton that is gone, not of one bad call.
+_GONE = ("UNAVAILABLE", "CANCELLED")
+
+# Statuses of a call that took longer than it was given.
+_LATE = ("DEADLINE_EXCEEDED", "Deadline Exceeded")
 
 # Without these a channel to a Triton that comes back would wait up to two minutes before it tries again.
 _CHANNEL = [
@@ -254,29 +285,3 @@ _CHANNEL = [
 def _cancelling() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _input(name: str, kind: str, values: Any) -> Any:
-    batch = values.reshape(1, -1)
-    tensor = triton.InferInput(name, list(batch.shape), kind)
-    tensor.set_data_from_numpy(batch)
-    return tensor
-
-
-# The least that each model can be asked, to see whether it lives.
-_PROBES = {
-    "smart_turn": [_input("PCM", "INT16", np.zeros(SAMPLE_RATE, np.int16))],
-    "whisper": [
-        _input("PCM", "INT16", padded(np.zeros(SAMPLE_RATE, np.int16))),
-        _input("SAMPLES", "INT32", np.array([SAMPLE_RATE], np.int32)),
-        _input("STEERING", "UINT8", np.frombuffer(b'{"tentative": true}', np.uint8)),
-    ],
-}
-
-
-def _hypothesis(heard: dict[str, Any], first_sample: int) -> Hypothesis:
-    words = tuple(
-        HeardWord(text, first_sample + start, first_sample + end, confidence)
-        for text, start, end, confidence in heard["words"]
-    )
-    return Hypothesis(words, heard["language"], heard["language_confidence"])
