@@ -24,6 +24,7 @@ from streaming_operator.probes import Probes, serve_probes
 from streaming_operator.queue import KeyQueue
 from streaming_operator.readings import Readings, pod_client
 from streaming_operator.reconcile import Reconciler
+from streaming_operator.seen import Seen, seen
 from streaming_operator.settings import OperatorSettings, cluster_domain
 from streaming_operator.sightings import Sightings
 from streaming_operator.stacks import Stacks
@@ -63,11 +64,11 @@ class Operator:
         self.metrics.objects.set(len(self.cache))
         self.metrics.stacks.set(len(self.stacks))
 
-    def watches(self, kinds: Iterable[Kind]) -> list[Watch]:
+    def watches(self, kinds: Iterable[Kind]) -> list[Watch[Seen]]:
         """A watch of each kind in each namespace."""
         listing = asyncio.Semaphore(LISTS_AT_ONCE)
         return [
-            Watch(self.api, kind, namespace, _selector(kind), self.sightings, asyncio.Event(), listing)
+            Watch(self.api, kind, namespace, _selector(kind), self.sightings, asyncio.Event(), listing, seen)
             for kind in kinds
             for namespace in _scopes(self.settings)
         ]
@@ -170,7 +171,7 @@ async def _watch_later(operator: Operator, parts: asyncio.TaskGroup, kinds: list
                 operator.queue.add(key)
 
 
-def _start(parts: asyncio.TaskGroup, watch: Watch) -> None:
+def _start(parts: asyncio.TaskGroup, watch: Watch[Seen]) -> None:
     parts.create_task(watch.run(), name=f"watch {watch.kind.name} {watch.namespace or ''}")
 
 
