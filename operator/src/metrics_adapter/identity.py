@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from service_kit.logs import get_logger
+from streaming_operator import names
 from streaming_operator.api_errors import ApiRefusal, ApiUnreachable
 from streaming_operator.api_server import ApiServer
 from streaming_operator.kinds import CONFIG_MAP, SECRET
@@ -17,7 +18,6 @@ from metrics_adapter.front_proxy import FrontProxy, FrontProxyError, read_front_
 from metrics_adapter.metrics import AdapterMetrics
 from metrics_adapter.tls import Tls
 
-MANAGER = "streaming-metrics-adapter"
 EVERY_SECONDS = 30.0
 _RETRY_SECONDS = 1.0
 _AUTHENTICATION = ("kube-system", "extension-apiserver-authentication")
@@ -76,11 +76,9 @@ class Identities:
             if wanted is None:
                 self._show(identity)
                 return
-            version = found.metadata.resource_version if found else ""
             try:
-                await self._api.apply(
-                    SECRET, self._namespace, self._secret, self._manifest(wanted, version), manager=MANAGER
-                )
+                manifest = self._manifest(wanted, found.metadata.resource_version if found else "")
+                await self._api.apply(SECRET, self._namespace, self._secret, manifest, manager=names.METRICS_ADAPTER)
             except ApiRefusal as refusal:
                 if refusal.code != 409:
                     raise

@@ -18,13 +18,12 @@ from streaming_operator import names
 from streaming_operator.api_errors import ApiRefusal, ApiUnreachable
 from streaming_operator.api_server import ApiServer
 from streaming_operator.kinds import API_SERVICE, Kind
+from streaming_operator.names import METRICS_ADAPTER, METRICS_API
 
 from metrics_adapter.answers import GROUP, VERSION
-from metrics_adapter.identity import MANAGER
 
 EVERY_SECONDS = 10.0
-NAME = f"{VERSION}.{GROUP}"
-SERVICE_PORT = 443
+_SOON_SECONDS = 0.5
 CLUSTER_ROLE = Kind("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles")
 # As every adapter of this group has them: below Kubernetes' own.
 _PRIORITIES = {"groupPriorityMinimum": 100, "versionPriority": 100}
@@ -36,7 +35,6 @@ log = get_logger(__name__)
 class _Service(msgspec.Struct):
     namespace: str = ""
     name: str = ""
-    port: int = SERVICE_PORT
 
 
 class _Spec(msgspec.Struct, rename="camel"):
@@ -67,6 +65,7 @@ class Registration:
     namespace: str
     service: str
     owner: str
+    port: int
     authorities: Callable[[], str | None]
     serving: Callable[[], bool]
     state: State = "Unknown"
@@ -78,28 +77,28 @@ class Registration:
                 await self.look()
             except (ApiRefusal, ApiUnreachable, OwnerMissingError, msgspec.DecodeError) as failure:
                 self._became("Unknown", str(failure))
-            await asyncio.sleep(EVERY_SECONDS)
+            await asyncio.sleep(EVERY_SECONDS if self.serving() else _SOON_SECONDS)
 
     async def look(self) -> None:
         """Make it, or bring it up to date, where it is free or ours. Raises ApiRefusal, ApiUnreachable."""
         authorities = self.authorities()
         if authorities is None or not self.serving():
             return
-        body = await self.api.get(API_SERVICE, None, NAME)
+        body = await self.api.get(API_SERVICE, None, METRICS_API)
         found = None if body is None else msgspec.json.decode(body, type=_Object)
         if found is not None and found.metadata.deletion_timestamp is not None:
             return
         if found is not None and not self._is_ours(found):
             whose = found.spec.service
             other = f"{whose.namespace}/{whose.name}" if whose else "the API server itself"
-            self._became("Taken", f"{NAME} leads to {other}")
+            self._became("Taken", f"{METRICS_API} leads to {other}")
             return
         bundle = base64.b64encode(authorities.encode()).decode()
         if found is None or found.spec.ca_bundle != bundle:
             manifest = await self._manifest(bundle, found.metadata.resource_version if found else "")
             # Not forced: what somebody else made in this very moment stays theirs.
-            await self.api.apply(API_SERVICE, None, NAME, manifest, manager=MANAGER, force=False)
-            log.info("the API is registered", name=NAME)
+            await self.api.apply(API_SERVICE, None, METRICS_API, manifest, manager=METRICS_ADAPTER, force=False)
+            log.info("the API is registered", name=METRICS_API)
         self._became("Registered", "")
 
     def _is_ours(self, found: _Object) -> bool:
@@ -107,7 +106,10 @@ class Registration:
         return service is not None and (service.namespace, service.name) == (self.namespace, self.service)
 
     async def _manifest(self, bundle: str, version: str) -> bytes:
-        metadata: dict[str, Any] = {"name": NAME, "labels": {names.PART_OF: names.APP, names.MANAGED_BY: MANAGER}}
+        metadata: dict[str, Any] = {
+            "name": METRICS_API,
+            "labels": {names.PART_OF: names.APP, names.MANAGED_BY: METRICS_ADAPTER},
+        }
         if version:
             metadata["resourceVersion"] = version
         if self.owner:
@@ -116,7 +118,7 @@ class Registration:
             "group": GROUP,
             "version": VERSION,
             **_PRIORITIES,
-            "service": {"namespace": self.namespace, "name": self.service, "port": SERVICE_PORT},
+            "service": {"namespace": self.namespace, "name": self.service, "port": self.port},
             "caBundle": bundle,
         }
         whole = {"apiVersion": API_SERVICE.api_version, "kind": API_SERVICE.name, "metadata": metadata, "spec": spec}

@@ -92,6 +92,7 @@ def build(settings: AdapterSettings, api: ApiServer, http: aiohttp.ClientSession
             settings.namespace,
             settings.service,
             settings.owner,
+            settings.service_port,
             authorities=lambda: identities.shown.authorities if identities.shown else None,
             serving=lambda: adapter.waiting_for() is None,
         ),

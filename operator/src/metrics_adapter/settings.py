@@ -33,6 +33,7 @@ class AdapterSettings(ServiceSettings):
         validation_alias="SERVICE_NAME",
         description="The Service before the adapter: in the certificate and in the registration.",
     )
+    service_port: int = Field(default=443, ge=1, le=65535, validation_alias="SERVICE_PORT", description="Of it.")
     tls_secret: str = Field(
         default="streaming-metrics-adapter-tls",
         min_length=1,

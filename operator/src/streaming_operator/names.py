@@ -13,6 +13,10 @@ POOL = f"{GROUP}/pool"
 STACK = f"{GROUP}/stack"
 APP = "streaming-stack"
 
+# The registration of the metrics adapter, and who keeps it.
+METRICS_API = "v1beta2.custom.metrics.k8s.io"
+METRICS_ADAPTER = "streaming-metrics-adapter"
+
 CONFIG_HASH = f"{GROUP}/config-hash"
 
 # What the autoscaler asks for, per pod: active + refused in the last minute + the share of the headroom.

@@ -29,6 +29,7 @@ from streaming_operator.settings import OperatorSettings, cluster_domain
 from streaming_operator.sightings import Sightings
 from streaming_operator.stacks import Stacks
 from streaming_operator.watch import Watch
+from streaming_operator.withdrawal import Withdrawal
 
 LISTS_AT_ONCE = 2
 OURS = f"{names.MANAGED_BY}={names.FIELD_MANAGER}"
@@ -131,6 +132,7 @@ async def _run(operator: Operator) -> None:
             log.info("everything is listed", objects=len(operator.cache))
             workers += [parts.create_task(queue.work(operator.reconciler.reconcile)) for _ in range(settings.workers)]
             others = [
+                *_withdrawing(operator, parts),
                 parts.create_task(queue.resync(operator.stacks.known, settings.resync_seconds)),
                 parts.create_task(operator.readings.run(settings.readings_seconds)),
             ]
@@ -139,6 +141,14 @@ async def _run(operator: Operator) -> None:
             log.info("stopping")
             for task in (*workers, *others, *_watching(parts)):
                 task.cancel()
+
+
+def _withdrawing(operator: Operator, parts: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+    settings = operator.settings
+    if not settings.withdraw_metrics_api:
+        return []
+    withdrawal = Withdrawal(operator.api, settings.operator_namespace, lambda: datetime.now(UTC))
+    return [parts.create_task(withdrawal.run())]
 
 
 def _watching(parts: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
