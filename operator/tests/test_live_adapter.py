@@ -243,6 +243,7 @@ def test_away_it_is_withdrawn_so_that_namespaces_end_and_back_it_is_registered_a
     until("the API server notices", lambda: registration(own_api) and not available(own_api))
     unrelated = make_namespace(own_api, f"unrelated-{secrets.token_hex(3)}")
     own_api.kubectl("delete", "namespace", unrelated.name, "--wait=false")
+    until("a registration that leads nowhere keeps it", lambda: "DiscoveryFailed" in _reasons(own_api, unrelated))
     given = {"WITHDRAW_METRICS_API": "true", "POD_NAMESPACE": installed.space.name}
     with operator(own_api.kubeconfig, tmp_path / "log", "default", **given):
         until("it is withdrawn", lambda: not registration(own_api))
@@ -251,6 +252,12 @@ def test_away_it_is_withdrawn_so_that_namespaces_end_and_back_it_is_registered_a
             until("it is back", lambda: available(own_api))
             time.sleep(25)
             assert available(own_api), "what answers is left alone"
+
+
+def _reasons(api: KubernetesApi, space: Namespace) -> set[str]:
+    """Why a namespace does not end."""
+    conditions = api.get("namespace", space.name)["status"].get("conditions", [])
+    return {condition["reason"] for condition in conditions if condition["status"] == "True"}
 
 
 def _exists(api: KubernetesApi, space: Namespace) -> bool:
