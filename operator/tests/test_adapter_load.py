@@ -173,8 +173,8 @@ def test_a_history_keeps_little_more_than_a_window() -> None:
 
 
 def test_only_refusals_that_another_pod_would_have_spared_are_demand() -> None:
-    text = gateway_text(1, refused={"capacity": 3, "unauthorized": 40, "license_limit": 7})
-    assert sum(read_sample(text, GATEWAY, 0, NOON).refused.values()) == 3
+    refused = {"capacity": 3, "budget": 1, "unauthorized": 40, "license_limit": 7, "recognizers": 5, "draining": 9}
+    assert read_sample(gateway_text(1, refused=refused), GATEWAY, 0, NOON).refused == {"capacity": 3, "budget": 1}
     assert sum(read_sample(asr_text(1, refused={"full": 2, "unavailable": 9}), ASR, 0, NOON).refused.values()) == 2
 
 

@@ -30,7 +30,8 @@ GATEWAY = Part(
     capacity="streaming_gateway_sessions_capacity",
     refused="streaming_gateway_sessions_refused_total",
     draining="streaming_gateway_draining",
-    crowded=frozenset({"capacity"}),
+    # Its places, and its memory for held audio; full recognisers are the pool's demand and not the gateway's.
+    crowded=frozenset({"capacity", "budget"}),
 )
 ASR = Part(
     component=names.ASR,

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -105,7 +106,7 @@ class Identities:
         front_proxy = read_front_proxy(data)
         try:
             self._tls.set_client_ca(front_proxy.client_ca)
-        except ValueError as wrong:  # ssl.SSLError is one
+        except ssl.SSLError as wrong:
             raise FrontProxyError(
                 f"requestheader-client-ca-file holds no certificate that can be read: {wrong}"
             ) from None

@@ -30,13 +30,13 @@ class Tls:
     def set_identity(self, identity: Identity) -> None:
         """Show this certificate from now on."""
         self._identity = identity
-        self._renew()
+        self._renew(self._client_ca)
 
     def set_client_ca(self, client_ca: str) -> None:
-        """Believe these CAs (PEM), and no others, of front proxies."""
+        """Believe these CAs (PEM), and no others, of front proxies. Raises ssl.SSLError; the last ones then hold."""
         if client_ca != self._client_ca:
+            self._renew(client_ca)
             self._client_ca = client_ca
-            self._renew()
 
     def common_name(self, tls: ssl.SSLObject | None) -> str | None:
         """Of the client certificate of a connection; None without one, or where its CA is believed no more."""
@@ -46,13 +46,13 @@ class Tls:
         subject: Any = certificate.get("subject", ())
         return next((value for names in subject for key, value in names if key == "commonName"), None)
 
-    def _renew(self) -> None:
-        if self._identity is None or not self._client_ca:
+    def _renew(self, client_ca: str) -> None:
+        if self._identity is None or not client_ca:
             return
         context = _Context(ssl.PROTOCOL_TLS_SERVER)
         _harden(context)
-        context.client_ca = self._client_ca
-        context.load_verify_locations(cadata=self._client_ca)
+        context.client_ca = client_ca
+        context.load_verify_locations(cadata=client_ca)
         with tempfile.TemporaryDirectory() as folder:  # the library reads keys from files only
             pair = Path(folder) / "pair.pem"
             pair.touch(mode=0o600)
