@@ -35,6 +35,7 @@ log = get_logger(__name__)
 class _Service(msgspec.Struct):
     namespace: str = ""
     name: str = ""
+    port: int = 443
 
 
 class _Spec(msgspec.Struct, rename="camel"):
@@ -94,7 +95,7 @@ class Registration:
             self._became("Taken", f"{METRICS_API} leads to {other}")
             return
         bundle = base64.b64encode(authorities.encode()).decode()
-        if found is None or found.spec.ca_bundle != bundle:
+        if found is None or not self._is_current(found, bundle):
             manifest = await self._manifest(bundle, found.metadata.resource_version if found else "")
             # Not forced: what somebody else made in this very moment stays theirs.
             await self.api.apply(API_SERVICE, None, METRICS_API, manifest, manager=METRICS_ADAPTER, force=False)
@@ -104,6 +105,10 @@ class Registration:
     def _is_ours(self, found: _Object) -> bool:
         service = found.spec.service
         return service is not None and (service.namespace, service.name) == (self.namespace, self.service)
+
+    def _is_current(self, found: _Object, bundle: str) -> bool:
+        service = found.spec.service
+        return service is not None and service.port == self.port and found.spec.ca_bundle == bundle
 
     async def _manifest(self, bundle: str, version: str) -> bytes:
         metadata: dict[str, Any] = {
