@@ -93,9 +93,8 @@ def process(argv: list[str], environment: dict[str, str], **more: Any) -> Iterat
 
 def used(pid: int) -> tuple[float, float, float]:
     """Resident now and at its highest in MiB, and processor seconds so far."""
-    words = {
-        line.split(":")[0]: line.split()[1] for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line
-    }
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    words = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith("Vm")}
     ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
     return int(words["VmRSS"]) / 1024, int(words["VmHWM"]) / 1024, sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
