@@ -19,6 +19,7 @@ CHART = ROOT / "charts" / "streaming-stack"
 COPIES = {
     "crds/streamingstacks.yaml": ROOT / "crds" / "streamingstacks.yaml",
     "files/rbac.yaml": ROOT / "operator" / "rbac.yaml",
+    "files/adapter-rbac.yaml": ROOT / "operator" / "adapter-rbac.yaml",
     "files/recording.wav": ROOT / "examples" / "audio" / "en_libri_1688-142285-0002.wav",
 }
 _TYPES: dict[type, str] = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}

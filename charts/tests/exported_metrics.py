@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from license_proxy.metrics import ProxyMetrics
+from metrics_adapter.metrics import AdapterMetrics
 from model_store.serving.metrics import StoreMetrics
 from prometheus_client import CollectorRegistry
 from streaming_asr.metrics import RecogniserMetrics
@@ -26,7 +27,8 @@ def _families() -> Iterator[tuple[str, str]]:
     EngineMetrics(registry)
     store = StoreMetrics()
     store.show(list, lambda: (1, 2))
-    for one in (registry, ProxyMetrics().registry, store.registry, OperatorMetrics().registry):
+    ours = (ProxyMetrics().registry, OperatorMetrics().registry, AdapterMetrics().registry)
+    for one in (registry, store.registry, *ours):
         for family in one.collect():
             yield family.name, family.type
 

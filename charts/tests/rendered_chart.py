@@ -74,7 +74,7 @@ def pods(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def environment(objects: list[dict[str, Any]]) -> dict[str, str]:
-    """The operator's variables that have a value."""
-    container = of_kind(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+def environment(objects: list[dict[str, Any]], part: str = "operator") -> dict[str, str]:
+    """The variables of the operator, or of the metrics adapter, that have a value."""
+    container = of_kind(objects, "Deployment", f"-{part}")["spec"]["template"]["spec"]["containers"][0]
     return {variable["name"]: variable["value"] for variable in container["env"] if "value" in variable}

@@ -226,6 +226,12 @@ CASES = [
     ),
     Case("StreamingOperatorDown", {}, {"streaming_operator_stacks": "3x40"}, {}),
     Case(
+        "StreamingMetricsAdapterDown",
+        {"streaming_operator_stacks": "3x40"},
+        {"streaming_operator_stacks": "3x40", "streaming_metrics_adapter_pods": "0x40"},
+        {},
+    ),
+    Case(
         "StreamingOperatorStuck",
         {"streaming_operator_queue_oldest_seconds": "200x40"},
         {"streaming_operator_queue_oldest_seconds": "20x40"},

@@ -7,6 +7,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from metrics_adapter.settings import AdapterSettings
 from rendered_chart import (
     CHART,
     MONITORING,
@@ -28,6 +29,7 @@ from streaming_operator.settings import OperatorSettings
 KUBERNETES = "1.34"
 _FOREIGN = {"StreamingStack", "PodMonitor", "PrometheusRule"}
 RULES = yaml.safe_load((ROOT / "operator" / "rbac.yaml").read_text())
+ADAPTER_RULES = yaml.safe_load((ROOT / "operator" / "adapter-rbac.yaml").read_text())
 SHAPES: dict[str, dict[str, Any]] = {
     "usual": {},
     "stack": over(STACK, {"monitoring": {"dashboards": {"enabled": True}}}),
@@ -58,7 +60,7 @@ def test_no_two_objects_have_one_name_and_none_lacks_its_namespace(tmp_path: Pat
 
 def test_every_pod_keeps_to_the_restricted_level(tmp_path: Path) -> None:
     found = pods(rendered(tmp_path, SHAPES["stack"]))
-    assert len(found) == 3
+    assert len(found) == 4
     for name, pod in found.items():
         security = pod["securityContext"]
         assert security["runAsNonRoot"] is True, name
@@ -89,6 +91,7 @@ def test_every_variable_that_the_chart_gives_is_one_that_the_operator_reads(tmp_
     read = {str(field.validation_alias) for field in OperatorSettings.model_fields.values()}
     given = set(environment(rendered(tmp_path, values)))
     assert given - read == {"LOGGING_LEVEL", "USE_STRUCTURED_LOGGING"}
+    assert "WITHDRAW_METRICS_API" in given
     assert read - given - {"POD_NAME", "POD_NAMESPACE", "OPERATOR_KUBECONFIG"} == {
         name for name in read if name.startswith("AliasChoices")
     }
@@ -97,7 +100,7 @@ def test_every_variable_that_the_chart_gives_is_one_that_the_operator_reads(tmp_
 def test_no_variable_comes_twice_and_those_of_the_user_win(tmp_path: Path) -> None:
     extra = [{"name": "WORKERS", "value": "2"}, {"name": "HTTPS_PROXY", "value": "http://proxy:1"}]
     objects = rendered(tmp_path, at("operator.extraEnv", extra))
-    variables = of_kind(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["env"]
+    variables = of_kind(objects, "Deployment", "-operator")["spec"]["template"]["spec"]["containers"][0]["env"]
     names = [variable["name"] for variable in variables]
     assert len(names) == len(set(names))
     assert environment(objects)["WORKERS"] == "2"
@@ -106,12 +109,15 @@ def test_no_variable_comes_twice_and_those_of_the_user_win(tmp_path: Path) -> No
 def test_in_the_whole_cluster_the_operator_has_its_rights_and_no_others(tmp_path: Path) -> None:
     objects = rendered(tmp_path, {})
     role = of_kind(objects, "ClusterRole", "-operator-")
-    assert role["rules"] == RULES["namespaced"] + RULES["cluster"]
+    assert role["rules"] == RULES["namespaced"] + RULES["cluster"] + RULES["registration"]
     binding = of_kind(objects, "ClusterRoleBinding", "-operator-")
     account = of_kind(objects, "ServiceAccount", "-operator")["metadata"]
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account["name"], "namespace": NAMESPACE}]
-    assert not [each for each in objects if each["kind"] in {"Role", "RoleBinding"}]
+    of_operator = [it for it in objects if "-operator" in it["metadata"]["name"]]
+    assert not [each for each in of_operator if each["kind"] in {"Role", "RoleBinding"}]
+    without = rendered(tmp_path, at("metricsAdapter.enabled", False))
+    assert of_kind(without, "ClusterRole", "-operator-")["rules"] == RULES["namespaced"] + RULES["cluster"]
 
 
 @pytest.mark.parametrize(("listed", "expected"), [(["one", "two"], ["one", "two"]), ([], [NAMESPACE])])
@@ -120,12 +126,88 @@ def test_in_namespaces_it_has_a_role_in_each_and_nothing_of_the_cluster(
 ) -> None:
     values = {"scope": "namespaces", "namespaces": listed, "crds": {"upgradeHook": {"enabled": False}}}
     objects = rendered(tmp_path, values)
-    roles = [each for each in objects if each["kind"] == "Role"]
-    assert [role["metadata"]["namespace"] for role in roles] == expected
-    assert all(role["rules"] == RULES["namespaced"] for role in roles)
-    assert [it["metadata"]["namespace"] for it in objects if it["kind"] == "RoleBinding"] == expected
+    for part, rules in (("operator", RULES), ("metrics-adapter", ADAPTER_RULES)):
+        of_part = [each for each in objects if f"-{part}" in each["metadata"]["name"]]
+        roles = [each for each in of_part if each["kind"] == "Role"]
+        assert [role["metadata"]["namespace"] for role in roles] == expected
+        assert all(role["rules"] == rules["namespaced"] for role in roles)
+        assert [it["metadata"]["namespace"] for it in of_part if it["kind"] == "RoleBinding"] == expected
     assert not [each for each in objects if each["kind"].startswith("Cluster")]
     assert environment(objects)["WATCH_NAMESPACES"] == ",".join(expected)
+
+
+def test_the_metrics_adapter_reads_what_the_chart_gives_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = rendered(tmp_path, at("metricsAdapter", {"scrapeSeconds": 5, "staleSeconds": 20}))
+    given = environment(objects, "metrics-adapter")
+    read = {str(field.validation_alias) for field in AdapterSettings.model_fields.values()}
+    assert set(given) - read == {"LOGGING_LEVEL", "USE_STRUCTURED_LOGGING"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings(AdapterSettings)
+    assert (settings.serve_api, settings.scrape_seconds, settings.stale_seconds) == (True, 5, 20)
+    service = of_kind(objects, "Service", "metrics-adapter")
+    assert service["metadata"]["name"] == settings.service
+    assert of_kind(objects, "Secret")["metadata"]["name"] == settings.tls_secret
+    assert "data" not in of_kind(objects, "Secret"), "what the adapter puts in is never taken out"
+    assert of_kind(objects, "ClusterRole", "metrics-adapter")["metadata"]["name"] == settings.owner
+    ports = {port["name"]: port["port"] for port in service["spec"]["ports"]}
+    assert environment(objects)["SCALER_ADDRESS"] == f"{settings.service}.{NAMESPACE}.svc:{ports['scaler']}"
+    assert ports["api"] == settings.service_port
+
+
+def test_the_metrics_adapter_has_its_rights_and_no_others(tmp_path: Path) -> None:
+    objects = [it for it in rendered(tmp_path, {}) if "metrics-adapter" in it["metadata"]["name"]]
+    role = of_kind(objects, "ClusterRole")
+    *listed, own = role["rules"]
+    assert listed == ADAPTER_RULES["namespaced"] + ADAPTER_RULES["cluster"]
+    assert (own["resources"], own["resourceNames"], own["verbs"]) == (
+        ["clusterroles"], [role["metadata"]["name"]], ["get"],
+    )  # fmt: skip
+    [secret] = of_kind(objects, "Role")["rules"]
+    assert secret["verbs"] == ["get", "patch"]
+    assert secret["resourceNames"] == [of_kind(objects, "Secret")["metadata"]["name"]]
+    reader = next(it for it in objects if it["metadata"].get("namespace") == "kube-system")
+    assert reader["roleRef"]["name"] == "extension-apiserver-authentication-reader"
+    account = of_kind(objects, "ServiceAccount")["metadata"]["name"]
+    bindings = [it for it in objects if it["kind"].endswith("Binding")]
+    assert len(bindings) == 3
+    for binding in bindings:
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}]
+    for rule in [*role["rules"], secret]:
+        assert not {"*"} & {*rule["verbs"], *rule["resources"], *rule["apiGroups"]}
+
+
+def test_one_of_two_metrics_adapters_is_always_there(tmp_path: Path) -> None:
+    objects = [it for it in rendered(tmp_path, {}) if "metrics-adapter" in it["metadata"]["name"]]
+    spec = of_kind(objects, "Deployment")["spec"]
+    assert spec["replicas"] == 2
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    selector = spec["selector"]["matchLabels"]
+    budget = of_kind(objects, "PodDisruptionBudget")["spec"]
+    assert budget == {"maxUnavailable": 1, "selector": {"matchLabels": selector}}
+    spread = spec["template"]["spec"]["topologySpreadConstraints"]
+    assert {it["topologyKey"] for it in spread} == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+    assert of_kind(objects, "Service")["spec"]["selector"] == selector
+
+
+@pytest.mark.parametrize(
+    ("scope", "api", "serves"),
+    [
+        ("cluster", "Auto", True),
+        ("cluster", "Never", False),
+        ("namespaces", "Auto", False),
+        ("namespaces", "Always", True),
+    ],
+)
+def test_the_api_of_the_whole_cluster_is_served_where_it_may_be(
+    tmp_path: Path, scope: str, api: str, serves: bool
+) -> None:
+    objects = rendered(tmp_path, {"scope": scope, "metricsAdapter": {"api": api}})
+    assert environment(objects, "metrics-adapter")["SERVE_METRICS_API"] == str(serves).lower()
+    assert ("WITHDRAW_METRICS_API" in environment(objects)) is serves
+    assert any(it["metadata"].get("namespace") == "kube-system" for it in objects) is serves
+    assert ("SCALER_ADDRESS" in environment(objects)) is True, "KEDA needs no such API"
+    assert not [it for it in objects if it["kind"] == "APIService"], "only an adapter that answers is registered"
 
 
 def test_the_upgrade_hook_may_write_one_definition_and_ends_with_its_rights(tmp_path: Path) -> None:

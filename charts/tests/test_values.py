@@ -29,7 +29,7 @@ SEEN: dict[str, tuple[Any, str]] = {
     "nameOverride": ("renamed", "heard-renamed-operator"),
     "fullnameOverride": ("wholly-renamed", "wholly-renamed-operator"),
     "commonLabels": ({"team": "ears"}, "team: ears"),
-    "scope": ("namespaces", "kind: Role\n"),
+    "scope": ("namespaces", "kind: Role\nmetadata:\n  labels:\n    app.kubernetes.io/component: operator"),
     "images.registry": ("example.com/mirror", "example.com/mirror/gateway:"),
     "images.tag": ("v9", "/operator:v9"),
     "images.pullPolicy": ("Always", "imagePullPolicy: Always"),
@@ -51,6 +51,21 @@ SEEN: dict[str, tuple[Any, str]] = {
     "operator.affinity": ({"nodeAffinity": {}}, "affinity:\n  nodeAffinity"),
     "operator.podAnnotations": ({"told": "yes"}, "told: 'yes'"),
     "operator.podLabels": ({"mesh": "in"}, "mesh: in"),
+    "metricsAdapter.api": ("Never", "name: SERVE_METRICS_API\n  value: 'false'"),
+    "metricsAdapter.replicas": (3, "replicas: 3"),
+    "metricsAdapter.scrapeSeconds": (7, "name: SCRAPE_SECONDS\n  value: '7'"),
+    "metricsAdapter.staleSeconds": (43, "name: STALE_SECONDS\n  value: '43'"),
+    "metricsAdapter.logLevel": ("ERROR", "value: ERROR"),
+    "metricsAdapter.resources": ({"limits": {"memory": "3Gi"}}, "memory: 3Gi"),
+    "metricsAdapter.priorityClassName": ("second", "priorityClassName: second"),
+    "metricsAdapter.nodeSelector": ({"disk": "slow"}, "disk: slow"),
+    "metricsAdapter.tolerations": ([{"key": "edge"}], "tolerations:\n- key: edge"),
+    "metricsAdapter.affinity": ({"podAffinity": {}}, "affinity:\n  podAffinity"),
+    "metricsAdapter.podAnnotations": ({"said": "yes"}, "said: 'yes'"),
+    "metricsAdapter.podLabels": ({"mesh": "out"}, "mesh: out"),
+    "metricsAdapter.serviceAccount.create": (False, "serviceAccountName: its-own"),
+    "metricsAdapter.serviceAccount.name": ("its-known", "serviceAccountName: its-known"),
+    "metricsAdapter.serviceAccount.annotations": ({"role": "asker"}, "role: asker"),
     "serviceAccount.create": (False, "serviceAccountName: given"),
     "serviceAccount.name": ("known", "serviceAccountName: known"),
     "serviceAccount.annotations": ({"role": "reader"}, "role: reader"),
@@ -73,6 +88,7 @@ for _part, _name in PARTS.items():
 
 # What is set, and what is there with the usual value and then no more.
 GONE: dict[str, tuple[Any, str]] = {
+    "metricsAdapter.enabled": (False, "streaming-stack-metrics-adapter"),
     "rbac.create": (False, "kind: ClusterRole\nmetadata:\n  labels:\n    app.kubernetes.io/component: operator"),
     "crds.upgradeHook.enabled": (False, "kind: Job"),
     "monitoring.podMonitor.enabled": (False, "kind: PodMonitor"),
@@ -81,9 +97,12 @@ GONE: dict[str, tuple[Any, str]] = {
     "stack.enabled": (False, "kind: StreamingStack"),
     "test.enabled": (False, "helm.sh/hook: test"),
 }
+# Those that would hide others.
+ALONE = {"nameOverride", "fullnameOverride", "serviceAccount.create", "metricsAdapter.serviceAccount.create"}
 # Those with which others make sense.
 WITH: dict[str, dict[str, Any]] = {
     "serviceAccount.create": at("serviceAccount.name", "given"),
+    "metricsAdapter.serviceAccount.create": at("metricsAdapter.serviceAccount.name", "its-own"),
     "namespaces": at("scope", "namespaces"),
 }
 SEEN["namespaces"] = (["here", "there"], "namespace: there")
@@ -104,7 +123,7 @@ def _round(path: str) -> str:
     part = path.split(".")[1] if path.startswith("images.") else ""
     if part in PARTS:
         return "of one image: " + path.rpartition(".")[2]
-    return path if path in {"nameOverride", "fullnameOverride", "serviceAccount.create"} else "the others"
+    return path if path in ALONE else "the others"
 
 
 @pytest.mark.parametrize("together", sorted({_round(path) for path in SEEN}))
@@ -161,6 +180,8 @@ WRONG: dict[str, Any] = {
     "scope": "everywhere",
     "operator.workers": 0,
     "operator.logLevel": "LOUD",
+    "metricsAdapter.api": "Perhaps",
+    "metricsAdapter.replicas": 0,
     "images.asr.digest": "sha256:short",
     "stack.name": "n" * 41,
     "stack.spec": {"models": [{"name": "en", "speechModel": "misspelt", "source": "image://example.com/en:1"}]},

@@ -12,6 +12,7 @@ from streaming_operator.api_errors import ApiRefusal, ApiUnreachable
 from streaming_operator.api_server import ApiServer
 from streaming_operator.cache import Cache
 from streaming_operator.kinds import CONFIG_MAP, DEPLOYMENT, SECRET, Key, Kind
+from streaming_operator.seen import seen
 from streaming_operator.sightings import Sightings
 from streaming_operator.stacks import Stacks
 from streaming_operator.watch import Watch
@@ -63,7 +64,7 @@ async def _watched(
     cache, added = Cache(), list[Key]()
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(script), base_url="http://api") as http:
         sink = Sightings(cache, Stacks(), lambda key, _: added.append(key))
-        watch = Watch(ApiServer(http), DEPLOYMENT, None, "a=b", sink, asyncio.Event(), asyncio.Semaphore(1))
+        watch = Watch(ApiServer(http), DEPLOYMENT, None, "a=b", sink, asyncio.Event(), asyncio.Semaphore(1), seen)
         task = asyncio.create_task(watch.run())
         async with asyncio.timeout(10):
             while not until(cache):
@@ -147,7 +148,7 @@ async def test_a_namespace_that_is_closed_to_us_holds_up_no_other_and_a_cluster_
     script = Script(*[FORBIDDEN] * 4)
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(script), base_url="http://api") as http:
         sink = Sightings(Cache(), Stacks(), lambda *_: None)
-        watch = Watch(ApiServer(http), DEPLOYMENT, namespace, "a=b", sink, asyncio.Event(), asyncio.Semaphore(1))
+        watch = Watch(ApiServer(http), DEPLOYMENT, namespace, "a=b", sink, asyncio.Event(), asyncio.Semaphore(1), seen)
         task = asyncio.create_task(watch.run())
         async with asyncio.timeout(10):
             while len(script.asked) < 5:
@@ -164,7 +165,7 @@ async def test_a_server_that_finds_every_version_too_old_is_not_asked_in_a_tight
     script = Script(*[_list("a"), _events(("ERROR", GONE))] * 200)
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(script), base_url="http://api") as http:
         sink = Sightings(Cache(), Stacks(), lambda *_: None)
-        watch = Watch(ApiServer(http), DEPLOYMENT, None, "a=b", sink, asyncio.Event(), asyncio.Semaphore(1))
+        watch = Watch(ApiServer(http), DEPLOYMENT, None, "a=b", sink, asyncio.Event(), asyncio.Semaphore(1), seen)
         task = asyncio.create_task(watch.run())
         await asyncio.sleep(0.8)
         task.cancel()
@@ -180,7 +181,6 @@ async def test_silence_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_secrets_that_are_nobodys_child_are_not_kept_and_their_stacks_are_told() -> None:
     from operator_factories import stack
     from streaming_operator.references import references
-    from streaming_operator.seen import seen
 
     cache, stacks, added = Cache(), Stacks(), list[Key]()
     stacks.names(DEMO, references(stack()))

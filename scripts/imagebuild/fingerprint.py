@@ -6,7 +6,7 @@ from pathlib import Path
 
 # As .dockerignore has them: what no image sees. A difference only costs a build that changes nothing.
 _UNSEEN_FOLDERS = frozenset({"tests", "__pycache__"})
-_GENERATED = "packages/asr_contract/src/streamingstack/"
+_GENERATED = tuple(f"packages/asr_contract/src/{package}/" for package in ("externalscaler", "streamingstack"))
 
 
 def fingerprint(root: Path, paths: Iterable[str], facts: Iterable[str]) -> str:

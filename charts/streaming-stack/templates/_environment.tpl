@@ -18,7 +18,12 @@
 -}}
 {{- with .Values.operator.clusterDns }}{{ $_ := set $own "CLUSTER_DNS" . }}{{ end -}}
 {{- with .Values.operator.clusterDomain }}{{ $_ := set $own "CLUSTER_DOMAIN" . }}{{ end -}}
-{{- with .Values.operator.scalerAddress }}{{ $_ := set $own "SCALER_ADDRESS" . }}{{ end -}}
+{{- with .Values.operator.scalerAddress }}
+{{- $_ := set $own "SCALER_ADDRESS" . }}
+{{- else }}
+{{- if .Values.metricsAdapter.enabled }}{{ $_ := set $own "SCALER_ADDRESS" (printf "%s.%s.svc:9091" (include "streaming-stack.adapter" .) .Release.Namespace) }}{{ end }}
+{{- end -}}
+{{- if include "streaming-stack.servesMetrics" . }}{{ $_ := set $own "WITHDRAW_METRICS_API" "true" }}{{ end -}}
 {{- $extra := dict -}}
 {{- range .Values.operator.extraEnv }}{{ $_ := set $extra .name . }}{{ end -}}
 {{- range $name, $field := dict "POD_NAME" "metadata.name" "POD_NAMESPACE" "metadata.namespace" }}

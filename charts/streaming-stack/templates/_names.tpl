@@ -11,6 +11,26 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "streaming-stack.adapter" -}}
+{{ include "streaming-stack.fullname" . }}-metrics-adapter
+{{- end -}}
+
+{{- define "streaming-stack.adapterAccount" -}}
+{{- if .Values.metricsAdapter.serviceAccount.create -}}
+{{- .Values.metricsAdapter.serviceAccount.name | default (include "streaming-stack.adapter" .) -}}
+{{- else -}}
+{{- required "metricsAdapter.serviceAccount.name: name the service account, as metricsAdapter.serviceAccount.create is false" .Values.metricsAdapter.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Whether the adapter serves custom.metrics.k8s.io: "true" or nothing. It is one for the whole cluster. */}}
+{{- define "streaming-stack.servesMetrics" -}}
+{{- $api := .Values.metricsAdapter.api -}}
+{{- if and .Values.metricsAdapter.enabled (or (eq $api "Always") (and (eq $api "Auto") (eq .Values.scope "cluster"))) -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{- define "streaming-stack.operator" -}}
 {{ include "streaming-stack.fullname" . }}-operator
 {{- end -}}

@@ -108,9 +108,10 @@ class ApiServer:
         manager: str = names.FIELD_MANAGER,
         subresource: str | None = None,
         dry_run: bool = False,
+        force: bool = True,
     ) -> bytes:
-        """Server-side apply, forced; returns the object as it is now."""
-        params = {"force": "true", "fieldManager": manager}
+        """Server-side apply; returns the object as it is now. Without force a field of another's is Conflict (409)."""
+        params = {"force": "true" if force else "false", "fieldManager": manager}
         if dry_run:
             params["dryRun"] = "All"
         path = kind.path(namespace, name, subresource)

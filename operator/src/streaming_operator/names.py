@@ -7,10 +7,15 @@ FIELD_MANAGER = "streaming-operator"
 NAME = "app.kubernetes.io/name"
 INSTANCE = "app.kubernetes.io/instance"
 COMPONENT = "app.kubernetes.io/component"
+PART_OF = "app.kubernetes.io/part-of"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 POOL = f"{GROUP}/pool"
 STACK = f"{GROUP}/stack"
 APP = "streaming-stack"
+
+# The registration of the metrics adapter, and who keeps it.
+METRICS_API = "v1beta2.custom.metrics.k8s.io"
+METRICS_ADAPTER = "streaming-metrics-adapter"
 
 CONFIG_HASH = f"{GROUP}/config-hash"
 

@@ -24,10 +24,12 @@ from streaming_operator.probes import Probes, serve_probes
 from streaming_operator.queue import KeyQueue
 from streaming_operator.readings import Readings, pod_client
 from streaming_operator.reconcile import Reconciler
+from streaming_operator.seen import Seen, seen
 from streaming_operator.settings import OperatorSettings, cluster_domain
 from streaming_operator.sightings import Sightings
 from streaming_operator.stacks import Stacks
 from streaming_operator.watch import Watch
+from streaming_operator.withdrawal import Withdrawal
 
 LISTS_AT_ONCE = 2
 OURS = f"{names.MANAGED_BY}={names.FIELD_MANAGER}"
@@ -63,11 +65,11 @@ class Operator:
         self.metrics.objects.set(len(self.cache))
         self.metrics.stacks.set(len(self.stacks))
 
-    def watches(self, kinds: Iterable[Kind]) -> list[Watch]:
+    def watches(self, kinds: Iterable[Kind]) -> list[Watch[Seen]]:
         """A watch of each kind in each namespace."""
         listing = asyncio.Semaphore(LISTS_AT_ONCE)
         return [
-            Watch(self.api, kind, namespace, _selector(kind), self.sightings, asyncio.Event(), listing)
+            Watch(self.api, kind, namespace, _selector(kind), self.sightings, asyncio.Event(), listing, seen)
             for kind in kinds
             for namespace in _scopes(self.settings)
         ]
@@ -130,6 +132,7 @@ async def _run(operator: Operator) -> None:
             log.info("everything is listed", objects=len(operator.cache))
             workers += [parts.create_task(queue.work(operator.reconciler.reconcile)) for _ in range(settings.workers)]
             others = [
+                *_withdrawing(operator, parts),
                 parts.create_task(queue.resync(operator.stacks.known, settings.resync_seconds)),
                 parts.create_task(operator.readings.run(settings.readings_seconds)),
             ]
@@ -138,6 +141,14 @@ async def _run(operator: Operator) -> None:
             log.info("stopping")
             for task in (*workers, *others, *_watching(parts)):
                 task.cancel()
+
+
+def _withdrawing(operator: Operator, parts: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+    settings = operator.settings
+    if not settings.withdraw_metrics_api:
+        return []
+    withdrawal = Withdrawal(operator.api, settings.operator_namespace, lambda: datetime.now(UTC))
+    return [parts.create_task(withdrawal.run())]
 
 
 def _watching(parts: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
@@ -170,7 +181,7 @@ async def _watch_later(operator: Operator, parts: asyncio.TaskGroup, kinds: list
                 operator.queue.add(key)
 
 
-def _start(parts: asyncio.TaskGroup, watch: Watch) -> None:
+def _start(parts: asyncio.TaskGroup, watch: Watch[Seen]) -> None:
     parts.create_task(watch.run(), name=f"watch {watch.kind.name} {watch.namespace or ''}")
 
 

@@ -54,6 +54,12 @@ class OperatorSettings(ServiceSettings):
         default=None, validation_alias="SCALER_ADDRESS", description="host:port of the external scaler, for KEDA."
     )
 
+    withdraw_metrics_api: bool = Field(
+        default=False,
+        validation_alias="WITHDRAW_METRICS_API",
+        description="Take the metrics adapter's registration away while no adapter answers.",
+    )
+
     @field_validator("watch_namespaces")
     @classmethod
     def _names(cls, text: str) -> str:

@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 from service_kit.logs import get_logger
@@ -12,7 +12,7 @@ from service_kit.logs import get_logger
 from streaming_operator.api_errors import ApiRefusal, ApiUnreachable
 from streaming_operator.api_server import ApiServer, WatchEvent, refusal_of
 from streaming_operator.kinds import Kind
-from streaming_operator.seen import Metadata, Seen, seen
+from streaming_operator.seen import Metadata
 
 FIRST_RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 30.0
@@ -23,10 +23,26 @@ _BELIEVED = 3
 log = get_logger(__name__)
 
 
-class Sink(Protocol):
+class Sighting(Protocol):
+    """What is kept of an object, whatever else that is."""
+
+    @property
+    def uid(self) -> str:
+        """Of the object."""
+
+    @property
+    def version(self) -> str:
+        """Its resourceVersion."""
+
+
+Kept = TypeVar("Kept", bound=Sighting)
+Told = TypeVar("Told", bound=Sighting, contravariant=True)
+
+
+class Sink(Protocol[Told]):
     """Who is told."""
 
-    def sighted(self, kind: Kind, metadata: Metadata, sighting: Seen) -> None:
+    def sighted(self, kind: Kind, metadata: Metadata, sighting: Told) -> None:
         """An object is there, as listed or changed."""
 
     def gone(self, kind: Kind, metadata: Metadata, uid: str) -> None:
@@ -37,19 +53,21 @@ class Sink(Protocol):
 
 
 @dataclass
-class Watch:
+class Watch(Generic[Kept]):
     """One kind in one namespace, or in all where it is None.
 
-    `listing` lets few list at once: a page of whole objects is some megabytes, and memory once taken is kept.
+    `read` says what is kept of an object, and may raise msgspec.DecodeError. `listing` lets few list at once: a page of
+    whole objects is some megabytes, and memory once taken is kept.
     """
 
     api: ApiServer
     kind: Kind
     namespace: str | None
     selector: str | None
-    sink: Sink
+    sink: Sink[Kept]
     synced: asyncio.Event
     listing: asyncio.Semaphore
+    read: Callable[[Kind, bytes | msgspec.Raw], tuple[Metadata, Kept]]
 
     async def run(self) -> None:
         """Until cancelled. Nothing that the API server does ends it."""
@@ -91,7 +109,7 @@ class Watch:
         async for page in self.api.pages(self.kind, self.namespace, self.selector, metadata_only=self._metadata_only):
             version = page.metadata.resource_version
             for item in page.items or ():
-                metadata, sighting = seen(self.kind, item)
+                metadata, sighting = self.read(self.kind, item)
                 uids.add(sighting.uid)
                 self.sink.sighted(self.kind, metadata, sighting)
             await asyncio.sleep(0)  # thousands of objects must not hold up the probes
@@ -110,7 +128,7 @@ class Watch:
             raise refusal_of(event.object)
         if event.type == "BOOKMARK":
             return _bookmark.decode(event.object).metadata.resource_version
-        metadata, sighting = seen(self.kind, event.object)
+        metadata, sighting = self.read(self.kind, event.object)
         if event.type == "DELETED":
             self.sink.gone(self.kind, metadata, sighting.uid)
         else:

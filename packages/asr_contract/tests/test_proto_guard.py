@@ -111,7 +111,8 @@ def test_the_stubs_were_made_from_the_schema(
 ) -> None:
     image = tmp_path / "now.binpb"
     assert buf("build", "--exclude-source-info", "-o", str(image)).returncode == 0
-    (schema,) = FileDescriptorSet.FromString(image.read_bytes()).file
+    files = FileDescriptorSet.FromString(image.read_bytes()).file
+    (schema,) = (file for file in files if file.package == "streamingstack.asr.v1")
     generated = FileDescriptorProto()
     pb.DESCRIPTOR.CopyToProto(generated)
     assert names(schema) == names(generated), (

@@ -54,7 +54,10 @@ def api_is_missing(facts: Facts) -> Iterator[Finding]:
         remedy = "install KEDA, or set spec.autoscaling.provider: HPA"
         yield Finding(Level.WEAKENS, "spec.autoscaling", "the cluster has no KEDA: nothing scales", remedy)
     if spec.autoscaling.provider == "HPA" and not _has(facts, _METRICS_API):
-        remedy = "set spec.autoscaling.provider: None and use kubectl scale, or serve metrics under that API"
+        remedy = (
+            "let the chart serve it: metricsAdapter.enabled, and metricsAdapter.api: Always in one release; or set "
+            "spec.autoscaling.provider: KEDA, or None and use kubectl scale"
+        )
         yield Finding(Level.WEAKENS, "spec.autoscaling", "nobody serves custom.metrics.k8s.io: nothing scales", remedy)
     if spec.observability.pod_monitor.enabled and _POD_MONITOR_KIND not in facts.kinds:
         remedy = "install the Prometheus operator, or let your Prometheus find pods by their port named metrics"

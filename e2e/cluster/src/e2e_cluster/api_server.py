@@ -83,6 +83,8 @@ def _plane(folder: Path, data: Path, programs: Path) -> ControlPlane:
         services="198.19.0.0/16",
         binaries=programs,
         data=data,
+        # No pods run: what it is to reach is an ExternalName.
+        routed=False,
     )
 
 

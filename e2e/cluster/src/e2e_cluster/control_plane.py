@@ -28,6 +28,8 @@ class ControlPlane:
     """The store's folder; in memory where there is room, since it syncs at every write."""
     controller_manager_port: int = 0
     scheduler_port: int = 0
+    routed: bool = True
+    """Aggregated APIs and webhooks are reached by pod address; else by their Service's address or external name."""
     names: tuple[str, ...] = ()
     """Further names and addresses under which the API server is reached."""
 
@@ -125,8 +127,8 @@ class ControlPlane:
                     requestheader_username_headers="X-Remote-User",
                     proxy_client_cert_file=keys.certificate("front-proxy"),
                     proxy_client_key_file=keys.key("front-proxy"),
-                    # It runs outside the Service network: webhooks and aggregated APIs are reached by pod address.
-                    enable_aggregator_routing=True,
+                    # It runs outside the Service network.
+                    enable_aggregator_routing=self.routed,
                     profiling=False,
                     v=1,
                 ),

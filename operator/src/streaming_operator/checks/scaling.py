@@ -40,8 +40,8 @@ def _keda_is_missing(view: View) -> Finding | None:
     if view.inputs.scaler_address is None:
         return Finding(
             Reason.NO_SIGNAL,
-            "the operator knows no external scaler for KEDA; set its SCALER_ADDRESS, or use provider: None and "
-            "kubectl scale; until then sizes stay",
+            "the operator knows no external scaler for KEDA; set metricsAdapter.enabled in the chart's values, or "
+            "operator.scalerAddress, or use provider: None and kubectl scale; until then sizes stay",
         )
     return None
 
@@ -53,8 +53,9 @@ def _autoscaler_is_blocked(view: View) -> Finding | None:
     names = listed([name for name, _ in blocked])
     return Finding(
         Reason.NO_SIGNAL,
-        f"no load reaches the autoscaler of {names} ({quoted(blocked[0][1])}); check that a metrics adapter "
-        "runs and serves custom.metrics.k8s.io, or use provider: None and kubectl scale; until then sizes stay",
+        f"no load reaches the autoscaler of {names} ({quoted(blocked[0][1])}); check that the metrics adapter runs and "
+        "that kubectl get apiservice v1beta2.custom.metrics.k8s.io leads to it, or use provider: None and kubectl "
+        "scale; until then sizes stay",
     )
 
 

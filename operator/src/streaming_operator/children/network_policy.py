@@ -191,7 +191,10 @@ def _from(peers: list[NetworkPolicyPeer], *ports: int) -> NetworkPolicyIngressRu
 
 
 def _metrics(stack: StreamingStack, inputs: Inputs, *ports: int) -> NetworkPolicyIngressRule:
-    """Whoever may read metrics: those who are named, else every pod of the cluster; the operator always."""
+    """Whoever may read metrics: those who are named, else every pod of the cluster; always the operator's namespace.
+
+    The metrics adapter is in it too.
+    """
     named = _peers(stack.spec.network_isolation.metrics_from)
     everybody = [NetworkPolicyPeer(namespaceSelector=LabelSelector())]
     return _from([_operator(inputs), *named] if named else everybody, *(ports or (names.METRICS_PORT,)))
