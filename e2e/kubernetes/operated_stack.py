@@ -58,10 +58,11 @@ def issued(folder: Path) -> str:
     return token.read_text()
 
 
-def expired(folder: Path) -> str:
-    """A licence of the same issuer that ended yesterday; no command makes one."""
-    key = load_signing_key(folder / "signing-key.jwk")
-    return issue(development_claims("e2e", datetime.now(UTC) - timedelta(days=31)), key.private_key, key.key_id)
+def ending(folder: Path, seconds: float) -> str:
+    """A licence of the same issuer that ends so soon; no command makes one."""
+    key, now = load_signing_key(folder / "signing-key.jwk"), datetime.now(UTC)
+    claims = development_claims("e2e", now - timedelta(days=1), timedelta(days=1, seconds=seconds))
+    return issue(claims, key.private_key, key.key_id)
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,15 @@ from e2e_cluster.door import Door
 from listener import ENGLISH, MULTILINGUAL, PRO
 from live_namespace import until
 from live_session import hear_side_by_side, refusal, uncut_session
-from operated_stack import OperatedStack, example, expired, issued, through_gateway, through_ingress
+from operated_stack import OperatedStack, ending, example, issued, through_gateway, through_ingress
 from plain_stack import STARTUP_SECONDS, is_served
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(600)]
 FOLLOWED_SECONDS = 60.0
 # A short rollout on a busy machine.
 ROLLED_SECONDS = 120.0
+# Enough for a kubelet to carry a licence to the licence proxies before it ends.
+LEFT_SECONDS = 45.0
 TOO_SHORT = "the recording was too short for this machine"
 
 
@@ -95,13 +97,14 @@ def test_a_licence_that_goes_or_ends_is_told_and_cuts_no_session_and_one_that_co
     speech: OperatedStack, recordings: Path, license_folder: Path, tmp_path: Path
 ) -> None:
     space = speech.namespace
-    with uncut_session(speech, recordings, times=3) as session:
+    with uncut_session(speech, recordings, times=4) as session:
         space.delete("v1", "Secret", "license")
         missing = speech.await_condition("LicenseValid", "False", FOLLOWED_SECONDS, "SecretMissing")
         assert f"{space.name}/license" in missing["message"]
         space.secret("license", {"license.jwt": issued(tmp_path)})
         speech.await_condition("LicenseValid", "False", FOLLOWED_SECONDS, "Forged")
-        space.secret("license", {"license.jwt": expired(license_folder)})
+        space.secret("license", {"license.jwt": ending(license_folder, LEFT_SECONDS)})
+        speech.await_condition("LicenseValid", "True", LEFT_SECONDS, "ExpiresSoon")
         ended = speech.await_condition("LicenseValid", "False", FOLLOWED_SECONDS, "Expired")
         assert "put the renewed one there" in ended["message"]
         refused = until("no new session begins", lambda: refusal(speech), ROLLED_SECONDS, otherwise=speech.tell)
