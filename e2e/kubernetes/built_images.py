@@ -1,6 +1,9 @@
 """The images that `make images` wrote, and the one with the model: archives, and the names they are known by."""
 
+import io
+import json
 import os
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,3 +35,19 @@ def built_images() -> Mapping[str, Path]:
 def references(archives: Mapping[str, Path]) -> Mapping[str, str]:
     """The full reference of each image."""
     return {name: reference_of(archive) for name, archive in archives.items()}
+
+
+def renamed(archive: Path, reference: str, target: Path) -> None:
+    """Write the same image to `target` under another name, as a later release of it would come."""
+    with tarfile.open(archive) as old, tarfile.open(target, "w") as new:
+        for member in old:
+            content = old.extractfile(member)
+            if member.name.removeprefix("./") != "index.json" or content is None:
+                new.addfile(member, content)
+                continue
+            index = json.load(content)
+            for manifest in index["manifests"]:
+                manifest["annotations"] = {"org.opencontainers.image.ref.name": reference}
+            text = json.dumps(index).encode()
+            member.size = len(text)
+            new.addfile(member, io.BytesIO(text))

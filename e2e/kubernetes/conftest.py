@@ -1,8 +1,10 @@
-"""A cluster behind its door, a namespace and a stack in it; all tests of a run share them."""
+"""A cluster behind its door and what all tests of a run share: a stack from plain manifests, and that of the story."""
 
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from built_images import built_images, references
@@ -11,8 +13,11 @@ from e2e_cluster.doors import door as door_of
 from e2e_cluster.errors import ClusterError
 from e2e_cluster.plan import plan
 from listener import resolving
-from live_namespace import LiveNamespace, live_namespace
-from plain_stack import PlainStack, raise_stack
+from live_namespace import LiveNamespace, live_namespace, until
+from operated_stack import OperatedStack, example, install, issue_license, mirror, through_gateway
+from plain_stack import STARTUP_SECONDS, PlainStack, is_served, raise_stack
+
+_MEASURED = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +59,74 @@ def stack(
 def recordings() -> Path:
     """The folder with the recordings that come with the project."""
     return Path(__file__).parents[2] / "examples" / "audio"
+
+
+@pytest.fixture(scope="session")
+def measured(request: pytest.FixtureRequest) -> Callable[[str, float], None]:
+    """Takes figures, what and how many seconds; they are printed at the end of the run."""
+    figures = request.config.stash.setdefault(_MEASURED, [])
+    return lambda what, seconds: figures.append(f"{what}: {seconds:.1f} s")
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """The figures: nobody judges them here, as the machine of a test may be busy with everything else."""
+    for figure in config.stash.get(_MEASURED, []):
+        terminalreporter.write_line(f"measured: {figure}")
+
+
+@pytest.fixture(scope="session")
+def operator(door: Door) -> Iterator[LiveNamespace]:
+    """The operator's namespace, in the story."""
+    with live_namespace(door, "operator") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def license_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The issuer's keys."""
+    return tmp_path_factory.mktemp("license")
+
+
+@pytest.fixture(scope="session")
+def neighbour(door: Door) -> Iterator[LiveNamespace]:
+    """Another namespace that the operator watches."""
+    with live_namespace(door, "neighbour") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def space(
+    door: Door, operator: LiveNamespace, neighbour: LiveNamespace, images: Mapping[str, str], license_folder: Path
+) -> Iterator[LiveNamespace]:
+    """A namespace that the operator watches; one licence is in both."""
+    with live_namespace(door, "story") as made:
+        install(operator, made, images, neighbour)
+        for watched in (made, neighbour):
+            issue_license(watched, license_folder)
+        yield made
+
+
+@pytest.fixture(scope="session")
+def mirrored(space: LiveNamespace, images: Mapping[str, str]) -> Mapping[str, list[dict[str, Any]]]:
+    """Files of the test models, as the cluster has them."""
+    return mirror(space, images)
+
+
+@pytest.fixture(scope="session")
+def speech(
+    door: Door,
+    space: LiveNamespace,
+    mirrored: Mapping[str, list[dict[str, Any]]],
+    measured: Callable[[str, float], None],
+) -> Iterator[OperatedStack]:
+    """The stack of the story: examples/universal.yaml, Ready, by its name at the Gateway."""
+    stack = OperatedStack(space, "speech")
+    spec = example("universal", mirrored)
+    spec["gateway"]["expose"] = through_gateway(stack)
+    began = time.monotonic()
+    stack.create(spec)
+    stack.await_condition("Ready", "True", STARTUP_SECONDS)
+    measured("examples/universal.yaml, from its creation until it is Ready", time.monotonic() - began)
+    until(f"{stack.host} is served", lambda: is_served(door, stack.host), STARTUP_SECONDS)
+    with resolving(door.domain, door.ingress_address, str(door.ca_file)):
+        yield stack

@@ -24,6 +24,8 @@ from assemblyai.streaming.v3 import (
 from whisper_normalizer.english import EnglishTextNormalizer
 
 ENGLISH = "universal-streaming-english"
+MULTILINGUAL = "universal-streaming-multilingual"
+PRO = "universal-3-5-pro"
 RATE = 16_000
 normal = EnglishTextNormalizer()
 # What tiny.en makes of the recording on any machine; the benchmarks say how good it is.
@@ -70,7 +72,12 @@ def recording(folder: Path) -> tuple[bytes, str]:
 
 def wrong(heard: Listener, said: str) -> float:
     """The word error rate."""
-    return float(jiwer.wer(normal(said), normal(heard.transcript)))
+    return error_rate(heard.transcript, said)
+
+
+def error_rate(text: str, said: str) -> float:
+    """The word error rate of what was written down."""
+    return float(jiwer.wer(normal(said), normal(text)))
 
 
 def spoken(
@@ -79,6 +86,7 @@ def spoken(
     pcm: bytes,
     *,
     speed: float,
+    model: str = ENGLISH,
     began: threading.Event | None = None,
     listener: Listener | None = None,
 ) -> Listener:
@@ -94,7 +102,7 @@ def spoken(
     for kind in (StreamingEvents.Begin, StreamingEvents.Turn, StreamingEvents.Termination):
         sdk.on(kind, listener.on_event)
     sdk.on(StreamingEvents.Error, listener.on_error)
-    sdk.connect(StreamingParameters(sample_rate=RATE, speech_model=ENGLISH))
+    sdk.connect(StreamingParameters(sample_rate=RATE, speech_model=model))
     sdk.stream(paced(pcm, speed))
     sdk.disconnect(terminate=True)
     return listener

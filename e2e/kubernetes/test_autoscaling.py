@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chart_release import RELEASE, Release, small_spec
+from chart_release import RELEASE, STACK, Release
 from e2e_cluster.door import Door
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from listener import recording, resolving, spoken
 from live_namespace import LiveNamespace, is_ready, live_namespace, until
-from operated_stack import OperatedStack, issue_license, through_gateway
+from operated_stack import OperatedStack, issue_license, small, through_gateway
 from plain_stack import STARTUP_SECONDS, is_served
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
-STACK = "desk"
 ADAPTER = f"{RELEASE}-streaming-stack-metrics-adapter"
 REGISTRATION = "v1beta2.custom.metrics.k8s.io"
 # From the first session that is one too many until a new gateway serves.
@@ -41,7 +40,7 @@ def release(door: Door, images: Mapping[str, str], tmp_path_factory: pytest.Temp
             "scope": "namespaces",
             "images": {"registry": images["IMAGE_GATEWAY"].rpartition("/")[0]},
             "metricsAdapter": {"api": "Always", "scrapeSeconds": 2},
-            "stack": {"enabled": True, "name": STACK, "spec": sized(through_gateway(stack))},
+            "stack": {"enabled": True, "name": STACK, "spec": sized(images, through_gateway(stack))},
         }
         made = Release(space, folder, values)
         made.put("install")
@@ -50,9 +49,9 @@ def release(door: Door, images: Mapping[str, str], tmp_path_factory: pytest.Temp
         made.helm("uninstall", RELEASE, "--ignore-not-found")
 
 
-def sized(expose: dict[str, Any]) -> dict[str, Any]:
+def sized(images: Mapping[str, str], expose: dict[str, Any]) -> dict[str, Any]:
     """One session, or stream, is what a pod should carry; two are what it takes."""
-    spec = small_spec(expose)
+    spec = small(images, expose)
     spec["autoscaling"] = {"provider": "HPA"}
     spec["gateway"] |= {
         "autoscaling": {"minReplicas": 1, "maxReplicas": 3, "headroomSessions": 0},

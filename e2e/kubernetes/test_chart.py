@@ -1,22 +1,23 @@
-"""The chart by a real helm: installed, tested, upgraded, rolled back, taken away, installed again."""
+"""The chart by a real helm: installed, tested, upgraded, rolled back, taken away, installed again for the cluster."""
 
-import concurrent.futures
-import contextlib
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
-from chart_release import RELEASE, Release, small_spec
+from chart_release import RELEASE, STACK, Release
 from e2e_cluster.door import Door
 from kubernetes import client
-from listener import MOST_WRONG, Listener, recording, resolving, spoken, wrong
+from listener import resolving
 from live_namespace import live_namespace, until
-from operated_stack import OperatedStack, issue_license, through_gateway
-from plain_stack import STARTUP_SECONDS, is_served
+from live_session import hear_side_by_side, uncut_session
+from operated_stack import OperatedStack, issue_license, small, through_gateway
+from plain_stack import STARTUP_SECONDS
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(600)]
-STACK = "desk"
 CRD = "streamingstacks.streamingstack.dev"
+ROLLED_SECONDS = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def release(door: Door, images: Mapping[str, str], tmp_path_factory: pytest.Temp
     folder = tmp_path_factory.mktemp("chart")
     registry, _, _ = images["IMAGE_GATEWAY"].rpartition("/")
     with live_namespace(door, "chart") as space:
-        spec = small_spec(through_gateway(OperatedStack(space, STACK)))
+        spec = small(images, through_gateway(OperatedStack(space, STACK)))
         values = {
             "scope": "namespaces",
             "images": {"registry": registry},
@@ -33,7 +34,8 @@ def release(door: Door, images: Mapping[str, str], tmp_path_factory: pytest.Temp
         }
         issue_license(space, folder)
         made = Release(space, folder, values)
-        yield made
+        with resolving(door.domain, door.ingress_address, str(door.ca_file)):
+            yield made
         # What is not in the namespace ends with the release alone.
         made.helm("uninstall", RELEASE, "--ignore-not-found")
 
@@ -41,65 +43,101 @@ def release(door: Door, images: Mapping[str, str], tmp_path_factory: pytest.Temp
 def test_an_installed_chart_hears_and_what_it_says_next_is_true(release: Release) -> None:
     notes = release.put("install")
     assert f"{STACK}-first-key" in notes
-    stack = OperatedStack(release.space, STACK)
-    stack.await_condition("Ready", "True", STARTUP_SECONDS)
-    assert stack.first_key()
+    release.await_heard_of()
+    assert release.stack.first_key()
+    assert release.operator_setting("WATCH_NAMESPACES") == release.space.name
+    assert not release.cluster_roles()
     release.helm("test", RELEASE, "--timeout=5m")
 
 
-def test_an_upgrade_cuts_no_session_and_a_rollback_takes_it_back(release: Release, recordings: Path) -> None:
-    stack = OperatedStack(release.space, STACK)
-    gateways = {pod.metadata.uid for pod in stack.ready_pods("gateway")}
-    before = _definition_version(release)
-    with _uncut_session(stack, recordings):
-        release.put("upgrade", operator={"logLevel": "DEBUG"})
-    assert release.level() == "DEBUG"
-    assert _definition_version(release) >= before, "the hook wrote the definition"
-    assert not [role for role in _cluster_roles(release) if release.space.name in role], "the hook's rights ended"
+def test_an_upgrade_mends_the_definition_and_rolls_gateways_without_a_cut_and_a_rollback_takes_it_back(
+    release: Release, recordings: Path
+) -> None:
+    stack = release.stack
+    release.await_heard_of()
+    definition, before = _definition(release), _gateways(stack)
+    _spoil(release)
+    assert _definition(release) != definition
+    spec = release.values["stack"]["spec"]
+    gateway = {**spec["gateway"], "sessions": {"maxPerPod": 47}}
+    changed = {**release.values["stack"], "spec": {**spec, "gateway": gateway}}
+    with uncut_session(stack, recordings, times=3) as session:
+        release.put("upgrade", operator={"logLevel": "DEBUG"}, stack=changed)
+        until("another gateway serves", lambda: _is_replaced(stack, before), ROLLED_SECONDS, otherwise=stack.tell)
+        assert not session.terminated.is_set(), "the recording was too short for this machine"
+    assert _definition(release) == definition, "the hook brought it back"
+    assert not release.cluster_roles(), "the hook's rights ended"
+    assert release.operator_setting("LOGGING_LEVEL") == "DEBUG"
+    upgraded = _gateways(stack)
     release.helm("rollback", RELEASE, "--wait", "--timeout=5m")
-    assert release.level() == "INFO"
+    assert release.operator_setting("LOGGING_LEVEL") == "INFO"
+    until("it rolls back", lambda: _is_replaced(stack, upgraded), ROLLED_SECONDS, otherwise=stack.tell)
     stack.await_condition("Ready", "True", STARTUP_SECONDS)
-    assert {pod.metadata.uid for pod in stack.ready_pods("gateway")} == gateways
 
 
-def test_taken_away_the_definition_and_the_claims_stay_and_it_can_come_again(release: Release) -> None:
-    stack, space = OperatedStack(release.space, STACK), release.space
+def test_taken_away_the_definition_and_claims_with_usage_stay_and_the_notes_name_them(
+    release: Release, recordings: Path
+) -> None:
+    release.await_heard_of()
+    hear_side_by_side([(release.stack, "universal-streaming-english")], recordings)
+    pending = until("usage waits on the volume", release.pending_usage, ROLLED_SECONDS)
+    kept, notes = release.claims(), release.helm("get", "notes", RELEASE)
     release.helm("uninstall", RELEASE, "--wait", "--timeout=5m")
-    assert _definition_version(release)
-    until("the stack's workloads are gone", lambda: not space.apps.list_namespaced_deployment(space.name).items, 90)
-    claims = space.core.list_namespaced_persistent_volume_claim(
-        space.name, label_selector="app.kubernetes.io/component=license-proxy"
-    ).items
-    assert claims, "claims of the licence proxies stay"
-    release.put("install")
-    stack.await_condition("Ready", "True", STARTUP_SECONDS)
+    until("its pods are gone", lambda: not release.space.core.list_namespaced_pod(release.space.name).items, 90)
+    assert _definition(release)
+    assert {name: claim.metadata.uid for name, claim in release.claims().items()} == {
+        name: claim.metadata.uid for name, claim in kept.items()
+    }
+    assert CRD in notes
+    for name in kept:
+        assert name in notes
+    command = next(line for line in notes.splitlines() if "kubectl get pvc" in line)
+    assert all(name in release.kubectl(*shlex.split(command)[1:]) for name in kept)
+
+    release.put("install", scope="cluster")
+    release.await_heard_of()
+    assert release.pending_usage() >= pending, "the same volume, and what waits on it"
 
 
-@contextlib.contextmanager
-def _uncut_session(stack: OperatedStack, recordings: Path) -> Iterator[None]:
-    """A session through the Gateway that has begun; it hears everything, whatever happens meanwhile."""
-    door = stack.namespace.door
-    until(f"{stack.host} is served", lambda: is_served(door, stack.host), STARTUP_SECONDS)
-    pcm, said = recording(recordings)
-    listener = Listener()
-    with (
-        resolving(door.domain, door.ingress_address, str(door.ca_file)),
-        concurrent.futures.ThreadPoolExecutor() as pool,
-    ):
-        session = pool.submit(spoken, stack.host, stack.first_key(), pcm, speed=1.0, listener=listener)
-        assert listener.began.wait(STARTUP_SECONDS)
-        yield
-        session.result(timeout=180)
-    assert listener.errors == []
-    assert listener.terminated.is_set()
-    assert wrong(listener, said) <= MOST_WRONG
+def test_installed_for_the_cluster_it_looks_after_every_namespace_and_sees_its_storage_classes(
+    door: Door, release: Release, images: Mapping[str, str], recordings: Path
+) -> None:
+    assert release.operator_setting("WATCH_NAMESPACES") == ""
+    assert release.cluster_roles()
+    assert not release.roles()
+    with live_namespace(door, "elsewhere") as elsewhere:
+        trial = OperatedStack(elsewhere, "trial")
+        spec = small(images, {"type": "None"})
+        spec["licenseProxy"] |= {"storage": {"storageClassName": "nowhere"}}
+        trial.create(spec)
+        hear_side_by_side([(release.stack, "universal-streaming-english")], recordings)
+        told = trial.await_condition("GatewayAvailable", "False", STARTUP_SECONDS, "StorageClassMissing")
+        assert "no StorageClass nowhere (spec.licenseProxy.storage.storageClassName" in told["message"]
+        assert door.storage_class in told["message"]
+        trial.delete()
 
 
-def _definition_version(release: Release) -> int:
+def _gateways(stack: OperatedStack) -> set[str]:
+    return {pod.metadata.uid for pod in stack.ready_pods("gateway")}
+
+
+def _is_replaced(stack: OperatedStack, before: set[str]) -> bool:
+    staying = {pod.metadata.uid for pod in stack.pods("gateway")}
+    return bool(_gateways(stack)) and not staying & before
+
+
+def _definition(release: Release) -> list[Any]:
+    """What users see of the definition: its schema and its columns."""
     found = client.ApiextensionsV1Api(release.space.api).read_custom_resource_definition(CRD)
-    return int(found.metadata.resource_version)
+    versions: list[Any] = release.space.api.sanitize_for_serialization(found.spec.versions)
+    return versions
 
 
-def _cluster_roles(release: Release) -> list[str]:
-    listed = client.RbacAuthorizationV1Api(release.space.api).list_cluster_role().items
-    return [role.metadata.name for role in listed]
+def _spoil(release: Release) -> None:
+    """Take the last column and the description of `spec` out of the definition, as an older release had none."""
+    api = client.ApiextensionsV1Api(release.space.api)
+    found = api.read_custom_resource_definition(CRD)
+    version = found.spec.versions[0]
+    del version.additional_printer_columns[-1]
+    version.schema.open_apiv3_schema.properties["spec"].description = None
+    api.replace_custom_resource_definition(CRD, found)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import jiwer
 import pytest
 from running_stack import AUDIO, RATE, LocalStack, counted, metric, metrics_page, pcm_of
+from spoken_words import triples, words
 from streamingstack_bench.wire_client import WireClient, wire_client
 
 pytestmark = pytest.mark.stack
@@ -230,17 +230,6 @@ async def test_nothing_spoken_is_in_any_log_or_metric(local_stack: LocalStack) -
     spelt = {name: (name.casefold(), json.dumps(name).strip('"').casefold()) for name in NAMES}
     assert not [name for name, spellings in spelt.items() if any(spelling in shown for spelling in spellings)]
     assert local_stack.api_key not in "".join(path.read_text() for path in local_stack.logs.glob("*.log"))
-
-
-def triples(said: list[str]) -> set[tuple[str, str, str]]:
-    """Every three words in a row."""
-    return set(zip(said, said[1:], said[2:], strict=False))
-
-
-def words(text: str) -> list[str]:
-    """Words of at least two letters, without what looks like an identifier."""
-    plain = re.sub(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", " ", text.lower())
-    return re.findall(r"[a-z']{2,}", plain)
 
 
 def positions(logs: Path) -> dict[Path, int]:

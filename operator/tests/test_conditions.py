@@ -240,7 +240,16 @@ CASES = [
         "False",
         Reason.STORAGE_CLASS_MISSING,
         ("spec.modelStore.storage.storageClassName",),
-        facts={"default_storage_class": False},
+        facts={"storage_classes": {"slow": False}},
+        observed={"models": {"en-default": stopped()}, "model_store": stopped(("Unschedulable", "unbound claim"))},
+    ),
+    Case(
+        Is.MODELS_AVAILABLE,
+        "False",
+        Reason.STORAGE_CLASS_MISSING,
+        ("no StorageClass fast", "spec.modelStore.storage.storageClassName", "it has slow"),
+        spec={"modelStore": {"storage": {"storageClassName": "fast"}}},
+        facts={"storage_classes": {"slow": True}},
         observed={"models": {"en-default": stopped()}, "model_store": stopped(("Unschedulable", "unbound claim"))},
     ),
     Case(
@@ -278,7 +287,26 @@ CASES = [
         "False",
         Reason.STORAGE_CLASS_MISSING,
         ("spec.licenseProxy.storage.storageClassName",),
-        facts={"default_storage_class": False},
+        facts={"storage_classes": {"slow": False}},
+        observed={"license_proxy": stopped(("Unschedulable", "unbound claim"))},
+    ),
+    Case(
+        Is.GATEWAY_AVAILABLE,
+        "False",
+        Reason.STORAGE_CLASS_MISSING,
+        ("no StorageClass fast", "spec.licenseProxy.storage.storageClassName", "it has none"),
+        spec={"licenseProxy": {"storage": {"storageClassName": "fast"}}},
+        facts={"storage_classes": {}},
+        observed={"license_proxy": stopped(("Unschedulable", "unbound claim"))},
+    ),
+    # Who may not list classes has only the scheduler's words.
+    Case(
+        Is.GATEWAY_AVAILABLE,
+        "False",
+        Reason.LICENSE_PROXY_UNAVAILABLE,
+        ("unbound claim", "kubectl describe pvc"),
+        spec={"licenseProxy": {"storage": {"storageClassName": "fast"}}},
+        facts={"storage_classes": None},
         observed={"license_proxy": stopped(("Unschedulable", "unbound claim"))},
     ),
     Case(
@@ -368,9 +396,20 @@ CASES = [
     Case(
         Is.PROGRESSING,
         "False",
-        Reason.BLOCKED,
-        ("load balancer",),
+        Reason.IMAGE_UNAVAILABLE,
+        ("load balancer", "spec.images"),
         observed={"load_balancer": stopped(("ImagePullBackOff", ""))},
+    ),
+    # The old pods serve, so no other condition tells why the new ones do not come.
+    Case(
+        Is.PROGRESSING,
+        "False",
+        Reason.IMAGE_UNAVAILABLE,
+        ("gateway", "no such tag", "spec.images", "with model store", "what runs goes on"),
+        observed={
+            "gateway": running(2, rolled=False, blocked=(("ErrImagePull", "no such tag"),)),
+            "model_store": stopped(("Unschedulable", "")),
+        },
     ),
     Case(Is.READY, "True", Reason.READY, ()),
     Case(

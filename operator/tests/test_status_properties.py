@@ -56,7 +56,7 @@ def cluster(left: StreamingStack) -> st.SearchStrategy[Inputs]:
         license=LICENSES,
         apis=st.frozensets(st.sampled_from([HTTP_ROUTE, SCALED_OBJECT])),
         missing=st.frozensets(WORDS | st.just("Secret/license[license.jwt]"), max_size=4),
-        default_storage_class=st.booleans(),
+        storage_classes=st.none() | st.dictionaries(st.sampled_from(["fast", "slow"]), st.booleans()),
         leaving=st.sampled_from([(), tuple(left.spec.models)]),
         undelivered_proxies=st.integers(0, 9),
         scaler_address=st.none() | WORDS,

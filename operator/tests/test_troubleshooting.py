@@ -20,6 +20,7 @@ SAID = {(case.type, case.reason, case.status) for case in CASES if case.type is 
     (ConditionType.READY, Reason.READY, "True"),
     (ConditionType.READY, Reason.READY_NOT_SCALING, "True"),
     *((ConditionType.GATEWAY_AVAILABLE, reason, "False") for reason in OF_PODS),
+    *((ConditionType.PROGRESSING, reason, "False") for reason in OF_PODS - {Reason.NOT_READY}),
 }
 
 

@@ -1,4 +1,4 @@
-"""What this cluster offers: optional APIs, its version, a default StorageClass. Asked at most once a minute."""
+"""What this cluster offers: optional APIs, its version, StorageClasses. Asked at most once a minute."""
 
 import asyncio
 import re
@@ -25,7 +25,8 @@ class Offer:
     """What the cluster has. `apis` are "group/version/Kind", of the optional ones only."""
 
     apis: frozenset[str]
-    default_storage_class: bool
+    # By name, and whether it is the default one; None where the operator may not look.
+    storage_classes: Mapping[str, bool] | None
     image_volumes: bool
     # Labels of the nodes whose NVIDIA cards tell their memory; None where none does, or nodes may not be listed.
     gpu_nodes: tuple[Mapping[str, str], ...] | None
@@ -46,6 +47,7 @@ class _Version(msgspec.Struct):
 
 
 class _Metadata(msgspec.Struct):
+    name: str
     annotations: dict[str, str] | None = None
 
 
@@ -89,7 +91,7 @@ class Discovery:
             apis |= await self._kinds(group, version)
         return Offer(
             apis=frozenset(apis & _OPTIONAL_IDS),
-            default_storage_class=await self._has_default_class(),
+            storage_classes=await self._storage_classes(),
             image_volumes=await self._version() >= _IMAGE_VOLUMES_SINCE,
             gpu_nodes=await self._gpu_nodes(),
         )
@@ -104,19 +106,18 @@ class Discovery:
         found = msgspec.json.decode(body, type=_Resources).resources
         return {f"{group}/{version}/{resource.kind}" for resource in found if "/" not in resource.name}
 
-    async def _has_default_class(self) -> bool:
-        """True also where the operator may not look: then claims themselves will tell."""
+    async def _storage_classes(self) -> Mapping[str, bool] | None:
+        found: dict[str, bool] = {}
         try:
             async for page in self._api.pages(STORAGE_CLASS, None, None, metadata_only=True):
                 for item in page.items or ():
-                    annotations = msgspec.json.decode(item, type=_Class).metadata.annotations or {}
-                    if annotations.get(_DEFAULT_CLASS) == "true":
-                        return True
+                    metadata = msgspec.json.decode(item, type=_Class).metadata
+                    found[metadata.name] = (metadata.annotations or {}).get(_DEFAULT_CLASS) == "true"
         except ApiRefusal as refusal:
             if refusal.code in (403, 404):
-                return True
+                return None
             raise
-        return False
+        return found
 
     async def _gpu_nodes(self) -> tuple[Mapping[str, str], ...] | None:
         found: list[Mapping[str, str]] = []

@@ -43,7 +43,8 @@ class Inputs:
     missing: frozenset[str] = frozenset()
     # Hash of the first API key, where the operator made one; None where the user's Secret is used.
     first_key_hash: str | None = None
-    default_storage_class: bool = True
+    # StorageClasses by name, and whether each is the default one; None where they cannot be listed: claims then tell.
+    storage_classes: Mapping[str, bool] | None = None
     # Models that are no longer in the spec and still have streams, as their pools were last applied (read back from the
     # annotation names.MODEL of each pool's Deployment): their pools and routes stay, unlisted, until they are empty.
     leaving: tuple[Model, ...] = ()

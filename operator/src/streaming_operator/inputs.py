@@ -62,7 +62,7 @@ class Gatherer:
             self.always,
             license=await self._license(namespace, stack),
             apis=offer.apis,
-            default_storage_class=offer.default_storage_class,
+            storage_classes=offer.storage_classes,
             image_volumes=offer.image_volumes,
             gpu_nodes=offer.gpu_nodes,
             missing=frozenset(missing),

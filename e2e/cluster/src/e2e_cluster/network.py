@@ -31,10 +31,11 @@ def raise_network(plan: ClusterPlan) -> None:
 def lower_network(plan: ClusterPlan) -> None:
     """Remove namespaces, cables and bridge; their routes and rules go with them."""
     for node in plan.nodes:
-        if node.namespace.exists():
-            ip("netns", "delete", node.cgroup)
+        # First: with a namespace its cable ends too, but only after a while, in the middle of a look at it.
         if _link(node.link):
             ip("link", "delete", node.link)
+        if node.namespace.exists():
+            ip("netns", "delete", node.cgroup)
     if _link(plan.bridge).get("ifalias") == plan.owner:
         ip("link", "delete", plan.bridge)
 

@@ -110,6 +110,8 @@ def kubelet_yaml(plan: ClusterPlan, node: NodePlan) -> str:
             "imageGCHighThresholdPercent": 100,
             "imageGCLowThresholdPercent": 99,
             "serializeImagePulls": False,
+            # A changed Secret or ConfigMap is in its pods' files within seconds, not after a minute or more.
+            "syncFrequency": "10s",
             # A node that was cut off is noticed in seconds, not in a minute.
             "nodeStatusUpdateFrequency": "4s",
             "nodeLeaseDurationSeconds": 20,

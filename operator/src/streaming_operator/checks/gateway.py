@@ -4,6 +4,7 @@ from stack_model.api.status import Reason
 
 from streaming_operator.checks.finding import Check, Finding, View, first, quoted
 from streaming_operator.checks.pods import not_running
+from streaming_operator.checks.storage import class_missing
 
 
 def gateway_available(view: View) -> Finding:
@@ -18,13 +19,13 @@ def _gateway_runs(view: View) -> Finding | None:
 
 
 def _license_proxy_has_volumes(view: View) -> Finding | None:
-    storage = view.stack.spec.license_proxy.storage.storage_class_name
-    if view.vendor or view.inputs.default_storage_class or storage or view.observed.license_proxy.ready:
+    if view.vendor or view.observed.license_proxy.ready:
+        return None
+    missing = class_missing(view, view.stack.spec.license_proxy.storage, "spec.licenseProxy.storage")
+    if missing is None:
         return None
     return Finding(
-        Reason.STORAGE_CLASS_MISSING,
-        "the licence proxies have no volumes for undelivered usage: the cluster has no default StorageClass; mark one "
-        "as the default, or name one in spec.licenseProxy.storage.storageClassName",
+        Reason.STORAGE_CLASS_MISSING, f"the licence proxies have no volumes for undelivered usage: {missing}"
     )
 
 

@@ -10,6 +10,7 @@ from stack_model.stored_models import needs_store
 from streaming_operator.checks.cards import too_small
 from streaming_operator.checks.finding import Check, Finding, View, first, listed, quoted
 from streaming_operator.checks.pods import blocked_by, not_running
+from streaming_operator.checks.storage import class_missing
 from streaming_operator.facts import PodsFact
 
 _ELAPSED_STEP = 30
@@ -110,15 +111,15 @@ def _fetching_fails(view: View) -> Finding | None:
 
 
 def _store_has_no_volume(view: View) -> Finding | None:
-    if view.inputs.default_storage_class or view.stack.spec.model_store.storage.storage_class_name or view.vendor:
+    missing = class_missing(view, view.stack.spec.model_store.storage, "spec.modelStore.storage")
+    if missing is None or view.vendor:
         return None
     waiting = [model.name for model in _without_pods(view) if needs_store(model)]
     if not waiting or view.observed.model_store.ready:
         return None
     return Finding(
         Reason.STORAGE_CLASS_MISSING,
-        f"the model store has no volume, so {listed(waiting)} cannot be fetched: the cluster has no default "
-        "StorageClass; mark one as the default, or name one in spec.modelStore.storage.storageClassName",
+        f"the model store has no volume, so {listed(waiting)} cannot be fetched: {missing}",
     )
 
 

@@ -69,7 +69,8 @@ _SAYS: Mapping[Reason, tuple[str, str]] = {
     ),
     Reason.UNSCHEDULABLE: (
         "no node takes a pod",
-        "add nodes, free resources, or change nodeSelector, tolerations and resources",
+        "add nodes, free resources, or change nodeSelector, tolerations and resources; a volume that is not bound is "
+        "told by kubectl describe pvc",
     ),
     Reason.CRASH_LOOPING: (
         "a container ends again and again",

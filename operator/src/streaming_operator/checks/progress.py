@@ -4,7 +4,7 @@ from stack_model.api.status import Reason
 
 from streaming_operator.checks.finding import Check, Finding, View, first, listed
 from streaming_operator.checks.models import is_loading, loading, pods_of
-from streaming_operator.checks.pods import blocked_by
+from streaming_operator.checks.pods import blocked_by, not_running
 from streaming_operator.facts import PodsFact
 
 
@@ -67,10 +67,12 @@ def _moves(pods: PodsFact) -> bool:
 
 
 def _pods_are_stuck(view: View) -> Finding | None:
-    stuck = [name for name, pods in _parts(view) if not pods.rolled or pods.ready < pods.desired]
+    stuck = [(name, pods) for name, pods in _parts(view) if not pods.rolled or pods.ready < pods.desired]
     if not stuck:
         return None
-    return Finding(Reason.BLOCKED, f"pods cannot be started: {listed(stuck)}; see the other conditions", "False")
+    found = not_running(*stuck[0])
+    others = f"; so is it with {listed([name for name, _ in stuck[1:]])}" if stuck[1:] else ""
+    return Finding(found.reason, f"pods cannot be started: {found.message}{others}; what runs goes on", "False")
 
 
 def _model_drains(view: View) -> Finding | None:

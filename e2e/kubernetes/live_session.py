@@ -1,0 +1,67 @@
+"""Sessions with a stack behind the ingress: while something happens to it, side by side, and those that are refused."""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+from listener import ENGLISH, MOST_WRONG, RATE, Listener, recording, spoken, wrong
+from operated_stack import OperatedStack
+from streamingstack_bench.wire_client import wire_client
+
+_BEGINNING_SECONDS = 60.0
+# Beyond the recording's own time: a machine that is busy with everything else.
+_PATIENCE_SECONDS = 180.0
+
+
+@contextlib.contextmanager
+def uncut_session(
+    stack: OperatedStack, recordings: Path, *, model: str = ENGLISH, times: int = 1
+) -> Iterator[Listener]:
+    """A session that has begun, with the recording so many times; at its end it has heard everything."""
+    pcm, said = recording(recordings)
+    # A breath after each time, so that they are apart.
+    pcm = (pcm + bytes(2 * RATE)) * times
+    listener = Listener()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        session = pool.submit(spoken, stack.host, stack.first_key(), pcm, speed=1.0, model=model, listener=listener)
+        assert listener.began.wait(_BEGINNING_SECONDS), f"{model}: no session: {listener.errors}"
+        yield listener
+        session.result(timeout=len(pcm) / 2 / RATE + _PATIENCE_SECONDS)
+    assert listener.errors == [], model
+    assert listener.terminated.is_set(), model
+    assert wrong(listener, " ".join([said] * times)) <= MOST_WRONG, model
+
+
+def hear_side_by_side(sessions: list[tuple[OperatedStack, str]], recordings: Path) -> None:
+    """Whole sessions at the same time, one for each stack and model; each hears what was said."""
+    with contextlib.ExitStack() as all_of_them:
+        for stack, model in sessions:
+            all_of_them.enter_context(uncut_session(stack, recordings, model=model))
+
+
+@contextlib.contextmanager
+def staying_session(stack: OperatedStack) -> Iterator[Future[int]]:
+    """A session that stays open until the server ends it; the future has the code of that close."""
+    begun = threading.Event()
+
+    async def stay() -> int:
+        async with wire_client(f"wss://{stack.host}/v3/ws", key=stack.first_key(), speech_model=ENGLISH) as client:
+            await client.until(lambda message: message["type"] == "Begin")
+            begun.set()
+            code, _ = await client.rest(_PATIENCE_SECONDS)
+            return code
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        session = pool.submit(lambda: asyncio.run(stay()))
+        assert begun.wait(_BEGINNING_SECONDS)
+        yield session
+
+
+def refusal(stack: OperatedStack, model: str = ENGLISH) -> str | None:
+    """Why a new session is refused, in the words of the SDK; None where it is not."""
+    heard = spoken(stack.host, stack.first_key(), bytes(3200), speed=1.0, model=model)
+    return None if heard.began.is_set() else "; ".join(heard.errors)
