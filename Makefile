@@ -20,7 +20,7 @@ TYPED_TESTS := $(wildcard packages/*/tests) services/license_proxy/tests service
 PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
 export PATH STREAMINGSTACK_AUDIO WORKERS
 
-.PHONY: help setup run up test e2e cluster-up cluster-down cluster-status check lint types imports contract generate bench long-stream images images-check clean
+.PHONY: help setup run up test e2e cluster-up cluster-down cluster-status check lint types imports contract generate bench long-stream failover images images-check clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -98,6 +98,10 @@ bench: setup  ## Measure 1, 2, 4, 8 real-time sessions and memory, write docs/be
 
 long-stream: setup  ## One stream of three hours through real Whisper: memory, cost and words by quarter
 	@python -m streamingstack_bench.long_stream --up examples/minimal.yaml --audio '$(STREAMINGSTACK_AUDIO)' \
+		--port-offset $(PORT_OFFSET) --markdown docs/benchmarks.md
+
+failover: setup  ## Real speech while recognisers are killed, frozen and drained: words lost or doubled, gaps
+	@python -m streamingstack_bench.cuts --up examples/minimal.yaml --audio '$(STREAMINGSTACK_AUDIO)' \
 		--port-offset $(PORT_OFFSET) --markdown docs/benchmarks.md
 
 images: setup  ## Build the images into archives with bills of materials: IMAGES= REGISTRY= TAG= PUSH= BUILDER=
