@@ -8,7 +8,8 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,6 +76,19 @@ class Script:
         return (self.eot_scores or {}).get(last, self.eot_score)
 
 
+def shifted(words: Sequence[ScriptWord], shifts_ms: Sequence[int]) -> list[ScriptWord]:
+    """The words as another decode may time them: starts and ends in turn moved by `shifts_ms`, over and over; in order
+    still, and never before the first byte."""
+    if not shifts_ms:
+        return list(words)
+    moves, floor, moved = cycle(shifts_ms), 0, []
+    for word in words:
+        start = max(floor, word.start_ms + next(moves))
+        floor = max(start, word.end_ms + next(moves))
+        moved.append(replace(word, start_ms=start, end_ms=floor))
+    return moved
+
+
 class ScriptedVoice:
     """Voice activity of a script: a frame has a voice when a word covers its middle, or a pause under 120 ms does."""
 
@@ -108,9 +122,10 @@ class _ScriptedVoiceStream:
 class ScriptedEngine:
     """Hears the words that begin inside the window; one that the window's end cuts is heard up to there."""
 
-    def __init__(self, script: Script, *, delay_seconds: float = 0.0) -> None:
-        """`delay_seconds` is how long each decode takes."""
+    def __init__(self, script: Script, *, delay_seconds: float = 0.0, shifts_ms: Sequence[int] = ()) -> None:
+        """`delay_seconds` is how long each decode takes; `shifts_ms` how far off each word is heard, see `shifted`."""
         self._script, self._delay = script, delay_seconds
+        self._words = shifted(script.words, shifts_ms)
 
     async def decode(self, window: Window) -> Hypothesis:
         """The script's words inside the window."""
@@ -119,7 +134,7 @@ class ScriptedEngine:
         begin, end = window.first_sample, window.first_sample + len(window.pcm)
         heard = tuple(
             HeardWord(word.text, word.start_ms * PER_MS, min(word.end_ms * PER_MS, end), word.confidence)
-            for word in self._script.words
+            for word in self._words
             if begin <= word.start_ms * PER_MS < end
         )
         return Hypothesis(heard, self._script.language, self._script.language_confidence)
