@@ -115,13 +115,18 @@ class LooseStream(ScriptedStream):
     def _heard(self, through: int) -> Iterator[_Heard]:
         floor = max(self._floor, self._first)
         for spoken, word in self._words:
-            start, end = max(floor, word.start_ms * PER_MS), min(word.end_ms * PER_MS, through)
-            if self._is_ours(spoken) and start < through:
-                floor = max(start, end)
-                yield _Heard(word.text, start, floor, word.confidence, word.end_ms * PER_MS <= through)
+            if self._is_ours(spoken) and spoken.start_ms * PER_MS < through:
+                start = min(max(floor, word.start_ms * PER_MS), through)
+                floor = max(start, min(word.end_ms * PER_MS, through))
+                yield _Heard(word.text, start, floor, word.confidence, _last_edge(spoken, word) <= through)
 
     def _is_ours(self, spoken: ScriptWord) -> bool:
         return spoken.start_ms * PER_MS >= max(self._floor, self._first)
+
+
+def _last_edge(spoken: ScriptWord, word: ScriptWord) -> int:
+    """Where a word is over, both as spoken and as timed."""
+    return max(spoken.end_ms, word.end_ms) * PER_MS
 
 
 def _word(word: _Heard, index: int = 0) -> pb.Word:

@@ -125,7 +125,7 @@ class ScriptedEngine:
     def __init__(self, script: Script, *, delay_seconds: float = 0.0, shifts_ms: Sequence[int] = ()) -> None:
         """`delay_seconds` is how long each decode takes; `shifts_ms` how far off each word is heard, see `shifted`."""
         self._script, self._delay = script, delay_seconds
-        self._words = shifted(script.words, shifts_ms)
+        self._words = list(zip(script.words, shifted(script.words, shifts_ms), strict=True))
 
     async def decode(self, window: Window) -> Hypothesis:
         """The script's words inside the window."""
@@ -133,9 +133,10 @@ class ScriptedEngine:
             await asyncio.sleep(self._delay)
         begin, end = window.first_sample, window.first_sample + len(window.pcm)
         heard = tuple(
-            HeardWord(word.text, word.start_ms * PER_MS, min(word.end_ms * PER_MS, end), word.confidence)
-            for word in self._words
-            if begin <= word.start_ms * PER_MS < end
+            HeardWord(word.text, max(begin, word.start_ms * PER_MS), min(word.end_ms * PER_MS, end), word.confidence)
+            for spoken, word in self._words
+            # However it is timed, what is spoken in the window is heard in it, and never sooner than it is spoken.
+            if begin <= spoken.start_ms * PER_MS and max(spoken.start_ms, word.start_ms) * PER_MS < end
         )
         return Hypothesis(heard, self._script.language, self._script.language_confidence)
 
