@@ -28,9 +28,8 @@ def heard(looseness: Looseness, **resume) -> list[pb.RecognizeResponse]:
     async def run() -> list[pb.RecognizeResponse]:
         stream = LooseStream(SCRIPT, opening(**resume), looseness, replacing=False)
         await stream.rest()
-        stream.take(pb.RecognizeRequest(audio=pb.Audio(first_sample=0, pcm=bytes(2 * 16 * 1000))))
-        stream.take(pb.RecognizeRequest(audio=pb.Audio(first_sample=16_000, pcm=bytes(2 * 16 * 700))))
-        for _ in range(5):
+        for first in range(0, 27_200, 1_600):
+            stream.take(pb.RecognizeRequest(audio=pb.Audio(first_sample=first, pcm=bytes(2 * 1_600))))
             await stream.rest()
         await stream.die()
         return list(stream.out)
@@ -49,7 +48,9 @@ def test_words_are_final_and_tentative_as_drawn():
 
 
 def test_only_whole_words_become_final():
-    assert words(heard(Looseness(finals=(9,), tentatives=(0,)))) == [(800, ["one"], []), (1200, ["two"], [])]
+    assert words(heard(Looseness(finals=(9,), tentatives=(0,)))) == [
+        (t, [w], []) for t, w in ((800, "one"), (1200, "two"), (1600, "three"))
+    ]
 
 
 def test_a_silent_message_is_left_out():

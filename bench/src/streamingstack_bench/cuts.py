@@ -15,6 +15,7 @@ from typing import Annotated
 import psutil
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from streamingstack_bench.clips import Clip, Programme, load_clips
@@ -139,9 +140,8 @@ def _bar(console: Console) -> Progress:
 
 
 async def _measured(
-    root: psutil.Process, target: Target, clips: Sequence[Clip], *, count: int, seed: int, console: Console
+    root: psutil.Process, target: Target, clips: Sequence[Clip], *, plan: Sequence[Cut], seed: int, console: Console
 ) -> CutReport:
-    plan = plan_cuts({clip.name: clip.duration_s for clip in clips}, count, seed)
     metrics = int(part(root, "-m streaming_gateway").environment["METRICS_PORT"])
     async with twin_pods(root, 2) as pods:
         uncut, struck = await run(Striker(target, pods, metrics), target, clips, plan, console)
@@ -165,7 +165,7 @@ def main(
     audio: Annotated[Path, typer.Option(envvar="STREAMINGSTACK_AUDIO")] = Path("examples/audio"),
     speech_model: Annotated[str, typer.Option(help="What sessions ask for.")] = ENGLISH,
     language: Annotated[str, typer.Option(help="Of the recordings.")] = "en",
-    cuts: Annotated[int, typer.Option(min=1, help="How many, over all recordings.")] = 56,
+    cuts: Annotated[int, typer.Option(min=1, help="How many, over all recordings.")] = 54,
     seed: Annotated[int, typer.Option(help="Of the plan: where, and by which blow.")] = 1,
     clips: Annotated[int | None, typer.Option(min=1, help="Only so many recordings.")] = None,
     port_offset: Annotated[int, typer.Option(help="Shift every port of the stack.")] = 0,
@@ -177,9 +177,14 @@ def main(
     """Recognisers killed, frozen, drained and deprived of Triton under real speech: what is lost, and for how long?"""
     console = Console(stderr=True)
     chosen = [clip for clip in load_clips(audio) if clip.language == language][:clips]
-    with local_stack(up, console, port_offset=port_offset, state=state) as running:
-        target = Target(running.url, running.api_key, speech_model)
-        report = asyncio.run(_measured(running.root, target, chosen, count=cuts, seed=seed, console=console))
+    try:
+        plan = plan_cuts({clip.name: clip.duration_s for clip in chosen}, cuts, seed)
+        with local_stack(up, console, port_offset=port_offset, state=state) as running:
+            target = Target(running.url, running.api_key, speech_model)
+            report = asyncio.run(_measured(running.root, target, chosen, plan=plan, seed=seed, console=console))
+    except (ValueError, LocalStackError) as refused:
+        console.print(f"[red]error:[/red] {escape(str(refused))}", highlight=False, soft_wrap=True)
+        raise typer.Exit(2) from None
     section = markdown(report)
     typer.echo(section)
     if markdown_file is not None:
