@@ -20,7 +20,7 @@ TYPED_TESTS := $(wildcard packages/*/tests) $(addprefix services/,$(addsuffix /t
 PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
 export PATH STREAMINGSTACK_AUDIO WORKERS
 
-.PHONY: help setup run up test e2e cluster-up cluster-down cluster-status check lint sizes types imports contract generate bench long-stream prompt-cost images images-check clean
+.PHONY: help setup run up test e2e cluster-up cluster-down cluster-status check lint sizes types imports contract generate bench long-stream prompt-cost failover placement images images-check clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -107,6 +107,13 @@ long-stream: setup  ## One stream of three hours through real Whisper: memory, c
 prompt-cost: setup  ## What a prompt costs the model of u3-pro, by its length
 	@python -m streamingstack_bench.prompt_cost --stack examples/u3pro.yaml --audio '$(STREAMINGSTACK_AUDIO)' \
 		--markdown docs/benchmarks.md
+
+failover: setup  ## Real speech while recognisers are killed, frozen and drained: words lost or doubled, gaps
+	@python -m streamingstack_bench.cuts --up examples/minimal.yaml --audio '$(STREAMINGSTACK_AUDIO)' \
+		--port-offset $(PORT_OFFSET) --markdown docs/benchmarks.md
+
+placement: setup  ## Simulate 20 gateways behind an ingress: sessions refused, and who finds a new gateway
+	@python -m streamingstack_bench.placement_table --markdown docs/benchmarks.md
 
 images: setup  ## Build the images into archives with bills of materials: IMAGES= REGISTRY= TAG= PUSH= BUILDER=
 	@$(if $(STANDINS),STANDINS='$(STANDINS)' e2e/images/build,scripts/images) $(IMAGES) \

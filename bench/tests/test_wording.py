@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from streamingstack_bench.wording import WordErrors, align, tokens, word_errors
+from streamingstack_bench.wording import Edit, WordErrors, align, edits, tokens, word_errors
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d", "ä"]), max_size=12)
 
@@ -57,3 +57,28 @@ def test_edits_and_pairs_say_the_same(reference, hypothesis):
     assert errors.substitutions == sum(not pair.equal for pair in pairs)
     assert errors.deletions == len(reference) - len(pairs)
     assert errors.insertions == len(hypothesis) - len(pairs)
+
+
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "expected"),
+    [
+        ("a b c", "a b c", []),
+        ("a b c", "a c", [Edit("deletion", 1, "b", "")]),
+        ("a b c", "a b x y c", [Edit("insertion", 2, "", "x"), Edit("insertion", 2, "", "y")]),
+        ("a b c", "a x c d", [Edit("substitution", 1, "b", "x"), Edit("insertion", 3, "", "d")]),
+        ("", "a", [Edit("insertion", 0, "", "a")]),
+        ("a b", "", [Edit("deletion", 0, "a", ""), Edit("deletion", 1, "b", "")]),
+    ],
+)
+def test_edits_are_listed_one_by_one(reference, hypothesis, expected):
+    assert edits(reference.split(), hypothesis.split()) == expected
+
+
+@given(WORDS, WORDS)
+def test_the_edits_listed_make_one_text_of_the_other(reference, hypothesis):
+    made, at = [], 0
+    for edit in edits(reference, hypothesis):
+        made += reference[at : edit.at]
+        at = edit.at + (edit.kind != "insertion")
+        made += [edit.hypothesis] if edit.hypothesis else []
+    assert made + reference[at:] == hypothesis

@@ -107,6 +107,14 @@ def test_controllers_that_upgrade_only_what_is_named_are_told_what() -> None:
     assert found["projectcontour.io/response-timeout"] == "infinity"
 
 
+def test_new_sessions_go_where_the_fewest_are_with_every_controller_that_can_be_asked() -> None:
+    found = annotations(ingressed())
+    assert found["haproxy.org/load-balance"] == "leastconn"
+    assert found["haproxy-ingress.github.io/balance-algorithm"] == "leastconn"
+    alb = annotations(ingressed(ingressClassName="alb"))["alb.ingress.kubernetes.io/target-group-attributes"]
+    assert "load_balancing.algorithm.type=least_outstanding_requests" in alb.split(",")
+
+
 def test_the_stacks_own_annotations_win() -> None:
     key = "nginx.ingress.kubernetes.io/proxy-read-timeout"
     found = annotations(ingressed(annotations={key: "99", "cert-manager.io/cluster-issuer": "ours"}))
@@ -122,7 +130,8 @@ def test_limits_follow_the_longest_session() -> None:
 def test_an_alb_gets_the_longest_that_it_takes_and_no_words_of_others() -> None:
     found = annotations(ingressed(ingressClassName="alb"))
     assert found["alb.ingress.kubernetes.io/load-balancer-attributes"] == "idle_timeout.timeout_seconds=4000"
-    assert found["alb.ingress.kubernetes.io/target-group-attributes"] == "deregistration_delay.timeout_seconds=3600"
+    attributes = found["alb.ingress.kubernetes.io/target-group-attributes"].split(",")
+    assert "deregistration_delay.timeout_seconds=3600" in attributes
     assert found["alb.ingress.kubernetes.io/target-type"] == "ip"
     assert all(key.startswith("alb.") for key in found)
 

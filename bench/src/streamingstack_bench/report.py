@@ -60,11 +60,13 @@ def _seconds(found: Percentiles | None) -> str:
     return NONE if found is None else f"{found.p50:.2f} / {found.p95:.2f} / {found.p99:.2f} s"
 
 
-def _share(found: Interval | None) -> str:
+def share(found: Interval | None) -> str:
+    """A rate with its interval."""
     return NONE if found is None else f"{found.value:.2%} ({found.low:.2%} to {found.high:.2%})"
 
 
-def _points(found: Interval | None) -> str:
+def points(found: Interval | None) -> str:
+    """A difference of two rates with its interval, in percentage points."""
     if found is None:
         return NONE
     value, low, high = (100 * edge for edge in (found.value, found.low, found.high))
@@ -103,10 +105,10 @@ _LINES = (
     ("end of audio to Termination", lambda one: _seconds(one.end_to_termination)),
     ("connection to Begin", lambda one: _seconds(one.begin)),
     ("words never shown", lambda one: NONE if one.never_shown is None else f"{one.never_shown:.1%}"),
-    ("WER, streamed", lambda one: _share(one.wer)),
-    ("WER, same weights offline", lambda one: _share(one.wer_offline)),
-    ("streamed less offline", lambda one: _points(one.wer_gap)),
-    ("WER of streamed to offline text", lambda one: _share(one.wer_to_offline)),
+    ("WER, streamed", lambda one: share(one.wer)),
+    ("WER, same weights offline", lambda one: share(one.wer_offline)),
+    ("streamed less offline", lambda one: points(one.wer_gap)),
+    ("WER of streamed to offline text", lambda one: share(one.wer_to_offline)),
     ("processor seconds per audio second", lambda one: f"{_cpu_share(one):.3f}" if one.cost else NONE),
     ("memory (PSS), peak", lambda one: _memory(one.cost.pss_peak) if one.cost else NONE),
     ("memory (PSS), mean", lambda one: _memory(one.cost.pss_mean) if one.cost else NONE),
@@ -130,14 +132,15 @@ def markdown(report: Report, title: str) -> str:
         f"{report.clips} recordings ({report.clips_audio_s:.0f} s), chunks of {report.chunk_ms} ms, on {machine.cores} "
         f"cores of {machine.processor} with {machine.memory_gib:.0f} GiB; load average before: {machine.load:.1f}.",
         "",
-        _line([first, *heads]),
-        _line(["---"] * (1 + len(heads))),
-        *(_line([name, *cells]) for name, cells in lines),
+        line([first, *heads]),
+        line(["---"] * (1 + len(heads))),
+        *(line([name, *cells]) for name, cells in lines),
     ]
     return "\n".join(text) + "\n"
 
 
-def _line(cells: Iterable[str]) -> str:
+def line(cells: Iterable[str]) -> str:
+    """A row of a Markdown table."""
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

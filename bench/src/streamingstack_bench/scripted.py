@@ -8,7 +8,8 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,6 +81,19 @@ class Script:
         return (self.eot_scores or {}).get(last, self.eot_score)
 
 
+def shifted(words: Sequence[ScriptWord], shifts_ms: Sequence[int]) -> list[ScriptWord]:
+    """The words as another decode may time them: starts and ends in turn moved by `shifts_ms`, over and over; in order
+    still, and never before the first byte."""
+    if not shifts_ms:
+        return list(words)
+    moves, floor, moved = cycle(shifts_ms), 0, []
+    for word in words:
+        start = max(floor, word.start_ms + next(moves))
+        floor = max(start, word.end_ms + next(moves))
+        moved.append(replace(word, start_ms=start, end_ms=floor))
+    return moved
+
+
 class ScriptedVoice:
     """Voice activity of a script: a frame has a voice when a word covers its middle, or a pause under 120 ms does."""
 
@@ -117,9 +131,10 @@ class _ScriptedVoiceStream:
 class ScriptedEngine:
     """Hears the words that begin inside the window; one that the window's end cuts is heard up to there."""
 
-    def __init__(self, script: Script, *, delay_seconds: float = 0.0) -> None:
-        """`delay_seconds` is how long each decode takes."""
+    def __init__(self, script: Script, *, delay_seconds: float = 0.0, shifts_ms: Sequence[int] = ()) -> None:
+        """`delay_seconds` is how long each decode takes; `shifts_ms` how far off each word is heard, see `shifted`."""
         self._script, self._delay = script, delay_seconds
+        self._words = list(zip(script.words, shifted(script.words, shifts_ms), strict=True))
 
     async def decode(self, window: Window) -> Hypothesis:
         """The script's words inside the window."""
@@ -130,12 +145,13 @@ class ScriptedEngine:
         heard = tuple(
             HeardWord(
                 OTHER_AUDIO if wrong else word.text,
-                word.start_ms * PER_MS,
+                max(begin, word.start_ms * PER_MS),
                 min(word.end_ms * PER_MS, end),
                 word.confidence,
             )
-            for word in self._script.words
-            if begin <= word.start_ms * PER_MS < end
+            for spoken, word in self._words
+            # However it is timed, what is spoken in the window is heard in it, and never sooner than it is spoken.
+            if begin <= spoken.start_ms * PER_MS and max(spoken.start_ms, word.start_ms) * PER_MS < end
         )
         return Hypothesis(heard, self._script.language, self._script.language_confidence)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import Literal
 
 import jiwer
 from whisper_normalizer.basic import BasicTextNormalizer
@@ -46,6 +47,30 @@ def _pairs(output: jiwer.WordOutput) -> Iterator[Pair]:
         if chunk.type in ("equal", "substitute"):
             for offset in range(chunk.ref_end_idx - chunk.ref_start_idx):
                 yield Pair(chunk.ref_start_idx + offset, chunk.hyp_start_idx + offset, chunk.type == "equal")
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One step from a reference to a hypothesis, at index `at` of the reference; "" on the side that lacks the word."""
+
+    kind: Literal["insertion", "deletion", "substitution"]
+    at: int
+    reference: str
+    hypothesis: str
+
+
+def edits(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Edit]:
+    """The fewest edits from one to the other, in order, each on its own."""
+    found = []
+    for chunk in _compare(reference, hypothesis).alignments[0]:
+        old, new = range(chunk.ref_start_idx, chunk.ref_end_idx), range(chunk.hyp_start_idx, chunk.hyp_end_idx)
+        if chunk.type == "substitute":
+            found += [Edit("substitution", a, reference[a], hypothesis[b]) for a, b in zip(old, new, strict=True)]
+        elif chunk.type == "delete":
+            found += [Edit("deletion", a, reference[a], "") for a in old]
+        elif chunk.type == "insert":
+            found += [Edit("insertion", chunk.ref_start_idx, "", hypothesis[b]) for b in new]
+    return found
 
 
 @dataclass(frozen=True, slots=True)

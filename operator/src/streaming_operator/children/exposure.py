@@ -2,6 +2,9 @@
 
 The gateway pings every client each 20 seconds, so no limit on idle time of half a minute or more cuts a session. What
 cuts one is a limit on the whole request, or on its duration. `docs/long-sessions.md` has the sources of this table.
+
+New sessions go to the gateway with the fewest where a controller can be asked for that here: its default is round robin
+with HAProxy Technologies' and with ALB. Contour and the Gateway API have no such word on an Ingress or an HTTPRoute.
 """
 
 import json
@@ -32,6 +35,7 @@ from streaming_operator.facts import Inputs
 _MARGIN_SECONDS = 300
 # What cloud load balancers take at most.
 _ALB_IDLE_SECONDS = 4000
+_ALB_PLACEMENT = "load_balancing.algorithm.type=least_outstanding_requests"
 _LONGEST_DEREGISTRATION = 3600
 
 
@@ -126,19 +130,22 @@ def ingress_annotations(stack: StreamingStack) -> dict[str, str]:
         "projectcontour.io/response-timeout": "infinity",
         # HAProxy, both controllers: idle time of an upgraded connection.
         "haproxy.org/timeout-tunnel": f"{seconds}s",
+        "haproxy.org/load-balance": "leastconn",
         "haproxy-ingress.github.io/timeout-tunnel": f"{seconds}s",
+        "haproxy-ingress.github.io/balance-algorithm": "leastconn",
         # Traefik reads nothing of this kind from an Ingress, and needs nothing: its limits end with the upgrade.
     }
 
 
 def _alb(seconds: int) -> dict[str, str]:
     delay = min(seconds, _LONGEST_DEREGISTRATION)
+    target_group = f"deregistration_delay.timeout_seconds={delay},{_ALB_PLACEMENT}"
     return {
         # Straight to pods: else every node's kube-proxy is one more hop that ends with its node.
         "alb.ingress.kubernetes.io/target-type": "ip",
         "alb.ingress.kubernetes.io/healthcheck-path": "/readyz",
         "alb.ingress.kubernetes.io/load-balancer-attributes": f"idle_timeout.timeout_seconds={_ALB_IDLE_SECONDS}",
-        "alb.ingress.kubernetes.io/target-group-attributes": f"deregistration_delay.timeout_seconds={delay}",
+        "alb.ingress.kubernetes.io/target-group-attributes": target_group,
     }
 
 

@@ -67,7 +67,9 @@ class SegmentState:
     def unheard(self, words: Sequence[pb.Word]) -> list[pb.Word]:
         """Those of `words` that come after the final ones: none that is final already, shifted or written otherwise."""
         last = self.finals[-1].end_sample if self.finals else self.floor
-        if not words or words[0].start_sample >= last:
+        # A final word without length, said again, begins at its end too.
+        empty = bool(self.finals) and self.finals[-1].start_sample == last
+        if not words or words[0].start_sample >= last + empty:
             return list(words)
         kept = [word for word in words if word.start_sample >= self.floor]
         fresh = splice([_place(word) for word in self.finals], [_place(word) for word in kept])
