@@ -202,11 +202,19 @@ def test_a_gateway_rollout_waits_while_too_many_drain(space: Namespace) -> None:
         _pod_on_a_node(space, f"old-{number}", names.labels("demo", names.GATEWAY), address=None)
         space.kubectl("delete", "pod", f"old-{number}", "--wait=false", "--grace-period=3600")
     generation = _gateway(space)["metadata"]["generation"]
-    space.stack(gateway={"maxDrainingPods": 1, "resources": {"requests": {"cpu": "700m"}}})
+    held: dict[str, Any] = {"maxDrainingPods": 1, "resources": {"requests": {"cpu": "700m"}}}
+    for host in ("old.example.com", "new.example.com"):
+        space.stack(gateway={**held, "expose": {"type": "Ingress", "hostnames": [host]}})
+        until(f"{host} leads to it meanwhile", partial(_leads, space, host))
     space.until_condition("demo", "Progressing", "WaitingForDrain")
     assert _gateway(space)["metadata"]["generation"] == generation
     space.kubectl("delete", "pod", "old-0", "--force", "--grace-period=0")
     until("it is rolled", lambda: _gateway(space)["metadata"]["generation"] > generation)
+
+
+def _leads(space: Namespace, host: str) -> bool:
+    ingress = space.get("ingress", "demo-gateway")
+    return ingress is not None and ingress["spec"]["rules"][0].get("host") == host
 
 
 def test_two_stacks_of_one_namespace_do_not_meet(space: Namespace) -> None:

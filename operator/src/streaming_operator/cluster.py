@@ -92,13 +92,13 @@ class Cluster:
     async def apply_all(self, owner: Owner, children: Sequence[Child], held: Collection[str] = ()) -> Applied:
         """Apply every child, what others need first; one that is refused keeps none from being applied.
 
-        A child named in `held` is applied only where that rolls no pods.
+        A Deployment named in `held` is applied only where that rolls no pods; what else has its name is no rollout.
         Raises ApiUnreachable, and ApiRefusal for what is of the moment.
         """
         result = Applied()
         for kind, child in sorted(((_kind(c), c) for c in children), key=lambda pair: rank(pair[0])):
             try:
-                if child.name in held and await self._would_roll(owner, kind, child):
+                if kind is DEPLOYMENT and child.name in held and await self._would_roll(owner, kind, child):
                     result.held.append(child.name)
                     continue
                 failure = await self._apply(owner, kind, child)
