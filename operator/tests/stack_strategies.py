@@ -27,8 +27,6 @@ _TOLERATION = st.one_of(
 )
 
 
-
-
 def _whatever_fits(*path: str) -> st.SearchStrategy[str]:
     """Any string that the definition lets through at this path of `spec`; `items` steps into a list."""
     schema = structural_schema()["properties"]["spec"]
@@ -70,7 +68,9 @@ _FILES = st.lists(
     st.fixed_dictionaries(
         {
             "path": _WORD,
-            "parts": st.lists(_whatever_fits("models", "items", "files", "items", "parts", "items"), min_size=1, max_size=3),
+            "parts": st.lists(
+                _whatever_fits("models", "items", "files", "items", "parts", "items"), min_size=1, max_size=3
+            ),
             "sha256": st.text("0123456789abcdef", min_size=64, max_size=64),
         }
     ),

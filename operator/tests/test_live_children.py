@@ -158,20 +158,21 @@ def test_what_cannot_be_changed_is_a_condition_with_its_remedy_and_goes_with_the
     space.until_condition("demo", "Accepted", "Accepted")
 
 
-def test_a_quota_is_a_condition_and_the_rest_is_made_all_the_same(space: Namespace) -> None:
-    quota = {
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": "small"},
-        "spec": {"hard": {"services": "2"}},
-    }
-    space.apply(quota)
+@pytest.mark.parametrize("hard", [{"services": "2"}, {"secrets": "1"}, {"secrets": "0"}], ids=str)
+def test_a_quota_is_a_condition_and_goes_with_it(space: Namespace, hard: dict[str, str]) -> None:
+    """Of Secrets the first is the first key's, without which nothing can be made."""
+    metadata = {"name": "small"}
+    space.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}})
+    until("the quota counts", lambda: (space.get("resourcequota", "small") or {}).get("status", {}).get("hard") == hard)
     space.stack()
     told = space.until_condition("demo", "Accepted", "QuotaExceeded")
     assert "exceeded quota: small" in told["message"]
-    assert space.get("deployment", "demo-gateway") is not None
+    assert "raise" in told["message"]
+    if hard != {"secrets": "0"}:
+        until("the rest is made all the same", lambda: space.get("deployment", "demo-gateway"))
     space.kubectl("delete", "resourcequota", "small")
     space.until_condition("demo", "Accepted", "Accepted")
+    space.until_made()
 
 
 def test_a_model_that_leaves_is_unlisted_first_and_its_pool_goes_when_it_is_empty(space: Namespace) -> None:

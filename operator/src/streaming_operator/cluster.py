@@ -64,8 +64,12 @@ class Waiting(Exception):
         super().__init__(message)
 
 
-class NameTaken(Exception):
-    """An object that everything else needs has somebody else's; the message names it and the remedy."""
+class Refused(Exception):
+    """An object that everything else needs cannot be made; `failure` tells why, with the remedy."""
+
+    def __init__(self, failure: ChildFailure) -> None:
+        self.failure = failure
+        super().__init__(failure.message)
 
 
 @dataclass
@@ -139,23 +143,27 @@ class Cluster:
     async def first_key_hash(self, owner: Owner) -> str:
         """The sha256 of the stack's first API key, which is made where it is missing; the key itself is never told.
 
-        Raises NameTaken where its Secret is somebody else's, Waiting where it is of before.
+        Raises Refused where its Secret is somebody else's or may not be made, Waiting where it is of before.
         """
         name = names.first_key(owner.key.name)
-        found = await self._api.get(SECRET, owner.key.namespace, name)
-        if found is None:
-            body = msgspec.json.encode(first_key_secret(owner, secrets.token_urlsafe(32)))
-            try:
-                found = await self._api.create(SECRET, owner.key.namespace, body)
-            except ApiRefusal as refusal:
-                if refusal.reason != "AlreadyExists":
-                    raise
+        try:
+            found = await self._api.get(SECRET, owner.key.namespace, name) or await self._make_first_key(owner)
+        except ApiRefusal as refusal:
+            if refusal.reason == "AlreadyExists":
                 raise Waiting(f"Secret {name} was made meanwhile") from None
+            failure = child_failure(SECRET, owner.key.namespace, name, refusal)
+            if failure is None:
+                raise
+            raise Refused(failure) from None
         metadata, known = seen(SECRET, found)
         if known.owner != owner.uid:
             _wait_for_end(owner, SECRET, metadata)
-            raise NameTaken(name_conflict(SECRET, owner.key.namespace, name).message)
+            raise Refused(name_conflict(SECRET, owner.key.namespace, name))
         return sha256(base64.b64decode(_secret.decode(found).data.get(FIRST_KEY, ""))).hexdigest()
+
+    async def _make_first_key(self, owner: Owner) -> bytes:
+        body = msgspec.json.encode(first_key_secret(owner, secrets.token_urlsafe(32)))
+        return await self._api.create(SECRET, owner.key.namespace, body)
 
     async def mark_leaving(self, key: Key, deployment: str, since: str | None) -> None:
         """Note on a pool's Deployment since when its model is out of the spec; None takes the note away."""

@@ -12,8 +12,9 @@ from stack_model.api import Model, Reason, StackError, StackStatus, StreamingSta
 from streaming_operator import leaving, names
 from streaming_operator.api_server import ApiServer
 from streaming_operator.cache import Cache
+from streaming_operator.checks.accepted import REASONS
 from streaming_operator.children import build_children
-from streaming_operator.cluster import Applied, Cluster, NameTaken, Waiting
+from streaming_operator.cluster import Applied, Cluster, Refused, Waiting
 from streaming_operator.facts import Inputs
 from streaming_operator.inputs import Gatherer
 from streaming_operator.kinds import DEPLOYMENT, STACK, Key
@@ -71,8 +72,9 @@ class Reconciler:
         except Waiting as waiting:
             log.info("waiting", namespace=key.namespace, stack=key.name, reason=str(waiting))
             return waiting.delay
-        except NameTaken as taken:
-            await self._refuse(owner, document, str(taken), Reason.NAME_CONFLICT)
+        except Refused as refused:
+            self.metrics.refused_children.labels(refused.failure.reason).inc()
+            await self._refuse(owner, document, str(refused), REASONS[refused.failure.reason])
             return REFUSED_SECONDS
 
     async def _carry_out(self, owner: Owner, stack: StreamingStack, document: dict[str, Any]) -> float | None:
