@@ -64,6 +64,7 @@ _SOURCE = st.one_of(
     st.builds("image://{}@sha256:".format, _NAME).map(lambda reference: reference + "0" * 64),
     st.builds("s3://bucket/{}".format, _WORD),
 )
+_PART = _whatever_fits("models", "items", "files", "items", "parts", "items")
 _FILES = st.lists(
     st.fixed_dictionaries(
         {

@@ -175,6 +175,29 @@ def test_a_quota_is_a_condition_and_goes_with_it(space: Namespace, hard: dict[st
     space.until_made()
 
 
+def test_while_something_is_refused_nothing_goes_that_carries_traffic(space: Namespace) -> None:
+    space.stack(gateway={"expose": {"type": "Ingress"}})
+    space.until_made()
+    until("there is an Ingress", lambda: space.get("ingress", "demo-gateway"))
+    unscaled: dict[str, Any] = {"autoscaling": {"provider": "None"}}
+    space.stack(modelStore={"storage": {"size": "5Gi"}}, **unscaled)
+    space.until_condition("demo", "Accepted", "ImmutableField")
+    until("autoscaling goes", lambda: space.get("hpa", "demo-gateway") is None)
+    assert space.get("ingress", "demo-gateway") is not None
+    space.stack(**unscaled)
+    until("the Ingress goes", lambda: space.get("ingress", "demo-gateway") is None)
+
+
+def test_an_ingress_stays_where_the_route_that_takes_its_place_is_not_served(space: Namespace) -> None:
+    space.stack(gateway={"expose": {"type": "Ingress"}})
+    space.until_made()
+    uid = space.children()["Ingress/demo-gateway"]["metadata"]["uid"]
+    space.stack(gateway={"expose": {"type": "HTTPRoute", "parentRefs": [{"name": "edge"}]}})
+    space.until_condition("demo", "Accepted", "ApiMissing")
+    assert space.children()["Ingress/demo-gateway"]["metadata"]["uid"] == uid
+    assert "deletionTimestamp" not in space.children()["Ingress/demo-gateway"]["metadata"]
+
+
 def test_a_model_that_leaves_is_unlisted_first_and_its_pool_goes_when_it_is_empty(space: Namespace) -> None:
     both: dict[str, Any] = {"models": [model("en-default"), model("ml-default")]}
     space.stack(**both)

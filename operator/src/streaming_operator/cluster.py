@@ -24,6 +24,7 @@ from streaming_operator.children.child import Child
 from streaming_operator.facts import ChildFailure
 from streaming_operator.kinds import (
     AUTOSCALER,
+    BESIDE_TRAFFIC,
     CHILDREN,
     DEPLOYMENT,
     EVENT,
@@ -82,6 +83,11 @@ class Applied:
     # What could not be written yet, as something of its name is on its way out.
     waiting: list[Waiting] = field(default_factory=list)
 
+    @property
+    def whole(self) -> bool:
+        """Everything that is wanted is there as it is wanted."""
+        return not (self.failures or self.held or self.waiting)
+
 
 class Cluster:
     """Writes through one API server, and remembers what it wrote. `instance` is the operator's pod, for events."""
@@ -113,11 +119,17 @@ class Cluster:
                 result.failures.append(failure)
         return result
 
-    async def prune(self, owner: Owner, children: Sequence[Child]) -> None:
-        """Delete what this stack owns and no longer wants."""
+    async def prune(self, owner: Owner, children: Sequence[Child], *, whole: bool) -> None:
+        """Delete what this stack owns and no longer wants.
+
+        Unless all that is wanted is there, `whole`, nothing goes that may carry traffic: what takes its place may be
+        what is missing. The pool of a model that left does, as nothing is to take its place and its streams have ended.
+        """
         wanted = {(child.kind, child.name) for child in children} | {(SECRET.name, names.first_key(owner.key.name))}
         for (kind, name), known in self._cache.children(owner.key).items():
             if kind not in _CHILD_KINDS or (kind, name) in wanted or known.owner != owner.uid or known.terminating:
+                continue
+            if not whole and kind not in BESIDE_TRAFFIC and not known.pool:
                 continue
             log.info("deleting what is no longer wanted", **_told(owner.key), kind=kind, name=name)
             await self._api.delete(_CHILD_KINDS[kind], owner.key.namespace, name, uid=known.uid)

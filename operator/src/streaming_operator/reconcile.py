@@ -14,6 +14,7 @@ from streaming_operator.api_server import ApiServer
 from streaming_operator.cache import Cache
 from streaming_operator.checks.accepted import REASONS
 from streaming_operator.children import build_children
+from streaming_operator.children.optional_apis import HTTP_ROUTE
 from streaming_operator.cluster import Applied, Cluster, Refused, Waiting
 from streaming_operator.facts import Inputs
 from streaming_operator.inputs import Gatherer
@@ -83,7 +84,7 @@ class Reconciler:
         inputs = await self.gatherer.gather(owner, stack, staying, self._undelivered(owner.key, stack))
         children = build_children(stack, inputs)
         applied = await self.cluster.apply_all(owner, children, self._held(owner.key, stack))
-        await self.cluster.prune(owner, children)
+        await self.cluster.prune(owner, children, whole=applied.whole and not _lacks_route(stack, inputs))
         status = self._status(owner.key, stack, inputs, applied)
         await self._report(owner, stack.status, status, document.get("status"))
         await self._end_former(owner.key, document["metadata"]["creationTimestamp"])
@@ -216,6 +217,11 @@ class Reconciler:
             left = (inputs.license.expires - self.clock()).total_seconds()
             waits += [left + 1] if left > 0 else []
         return min(waits, default=None)
+
+
+def _lacks_route(stack: StreamingStack, inputs: Inputs) -> bool:
+    """Nothing that the cluster serves takes the place of an Ingress that was there before."""
+    return stack.spec.gateway.expose.type == "HTTPRoute" and HTTP_ROUTE not in inputs.apis
 
 
 def _key(stack: StreamingStack) -> Key:
