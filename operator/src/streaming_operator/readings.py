@@ -63,7 +63,7 @@ class Readings:
 
     async def read_all(self) -> int:
         """Read every pod once; returns how many there are."""
-        # Stacks side by side too: a silent pod in each of a thousand, one after the other, would take the better part of
+        # Stacks side by side too: one after the other, a silent pod in each of a thousand would take the better part of
         # an hour.
         found = await asyncio.gather(*(self._read_stack(key) for key in self._cache.stacks()))
         uids: set[str] = set().union(*found)
