@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live_operator import Namespace, Running, model, operator, stack, until
+from live_operator import Namespace, Running, model, operator, pod_on_a_node, stack, until
 from streaming_operator import names
 
 pytest_plugins = ["e2e_cluster.testing", "live_fixtures"]
@@ -223,7 +223,7 @@ def test_a_gateway_rollout_waits_while_too_many_drain(space: Namespace) -> None:
     space.stack(gateway={"maxDrainingPods": 1})
     space.until_made()
     for number in range(2):
-        _pod_on_a_node(space, f"old-{number}", names.labels("demo", names.GATEWAY), address=None)
+        pod_on_a_node(space, f"old-{number}", names.labels("demo", names.GATEWAY))
         space.kubectl("delete", "pod", f"old-{number}", "--wait=false", "--grace-period=3600")
     generation = _gateway(space)["metadata"]["generation"]
     held: dict[str, Any] = {"maxDrainingPods": 1, "resources": {"requests": {"cpu": "700m"}}}
@@ -257,14 +257,5 @@ def _data(space: Namespace, name: str) -> str:
 
 def _recogniser(space: Namespace, pool: str) -> str:
     """A recogniser on a node that nobody has: it has an address and says nothing."""
-    _pod_on_a_node(space, "busy", names.labels("demo", names.ASR, pool), address="198.18.255.254")
+    pod_on_a_node(space, "busy", names.labels("demo", names.ASR, pool), address="198.18.255.254")
     return "busy"
-
-
-def _pod_on_a_node(space: Namespace, name: str, labels: dict[str, str], address: str | None) -> None:
-    container = {"name": "main", "image": "registry.example/main:1"}
-    spec = {"nodeName": "nowhere", "containers": [container], "tolerations": [{"operator": "Exists"}]}
-    space.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec})
-    if address:
-        status = {"status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}}
-        space.patch("pod", name, status, "--subresource=status")
