@@ -1,5 +1,7 @@
 """What the chart renders: known to Kubernetes, without privileges, with the operator's rights and no more."""
 
+import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from rendered_chart import (
     CHART,
     MONITORING,
     NAMESPACE,
+    RELEASE,
     ROOT,
     STACK,
     Refused,
@@ -235,6 +238,32 @@ def test_a_test_that_could_not_know_a_key_is_refused_with_the_remedy(tmp_path: P
     with pytest.raises(Refused, match=r"test\.apiKeySecret"):
         rendered(tmp_path, own)
     assert pods(rendered(tmp_path, over(own, at("test.apiKeySecret", "clear"))))["heard-streaming-stack-test"]
+
+
+def test_a_stack_that_nobody_would_look_after_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    watched = {"scope": "namespaces", "namespaces": ["speech", "other"]}
+    with pytest.raises(Refused, match=r"stack\.enabled.*chosen.*speech, other.*nobody would look after it"):
+        rendered(tmp_path, {**STACK, **watched})
+    for namespaces in ([], ["speech", NAMESPACE]):
+        assert of_kind(rendered(tmp_path, {**STACK, "scope": "namespaces", "namespaces": namespaces}), "StreamingStack")
+
+
+@pytest.mark.parametrize(
+    ("values", "stacks"),
+    [
+        ({}, NAMESPACE),
+        ({"scope": "namespaces"}, NAMESPACE),
+        ({"scope": "namespaces", "namespaces": ["other", NAMESPACE]}, NAMESPACE),
+        ({"scope": "namespaces", "namespaces": ["speech", "other"]}, "speech"),
+    ],
+)
+def test_the_notes_speak_of_a_namespace_that_is_watched(tmp_path: Path, values: dict[str, Any], stacks: str) -> None:
+    file = tmp_path / "values.json"
+    file.write_text(json.dumps(values))
+    told = helm("install", RELEASE, str(CHART), f"--namespace={NAMESPACE}", f"--values={file}", "--dry-run=client")
+    notes = told.partition("NOTES:")[2]
+    assert f"is installed in {NAMESPACE} and" in notes
+    assert set(re.findall(r"kubectl -n (\S+)", notes)) == {stacks}
 
 
 def test_the_chart_is_of_the_same_version_as_the_project() -> None:

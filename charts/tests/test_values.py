@@ -8,7 +8,7 @@ import chart
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
-from rendered_chart import CHART, MONITORING, SPEC, STACK, Refused, at, over, rendered
+from rendered_chart import CHART, MONITORING, NAMESPACE, SPEC, STACK, Refused, at, over, rendered
 
 DIGEST = "sha256:" + "ab" * 32
 PARTS = {
@@ -105,7 +105,7 @@ WITH: dict[str, dict[str, Any]] = {
     "metricsAdapter.serviceAccount.create": at("metricsAdapter.serviceAccount.name", "its-own"),
     "namespaces": at("scope", "namespaces"),
 }
-SEEN["namespaces"] = (["here", "there"], "namespace: there")
+SEEN["namespaces"] = ([NAMESPACE, "there"], "namespace: there")
 SEEN["stack.spec"] = (over(SPEC, at("gateway.maxSessionSeconds", 601)), "maxSessionSeconds: 601")
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from license_token import SigningKey, development_claims, issue
 from stack_model.api import StreamingStack, load_stack, read_stack
+from streaming_operator.children import build_children
+from streaming_operator.render import usual_inputs
 from streamingstack_cli.doctor.examination import examine, told
 from streamingstack_cli.doctor.facts import Facts, Finding, Level
 
@@ -24,6 +26,17 @@ KINDS = frozenset(
         "crd.projectcalico.org/v1/ClusterInformation",
     }
 )
+
+
+ENGLISH: dict[str, Any] = {"name": "en-default", "speechModels": ["universal-streaming-english"]}
+VENDOR: dict[str, Any] = {
+    "images": {
+        "flavour": "Vendor",
+        "overrides": {"gateway": "registry.example/gateway:1", "licenseProxy": "registry.example/proxy:1"},
+    },
+    "gateway": {"auth": {"mode": "AnyNonEmpty"}},
+    "models": [{**ENGLISH, "image": "registry.example/en:1"}],
+}
 
 
 def stack_with(**spec: Any) -> StreamingStack:
@@ -117,6 +130,26 @@ def test_what_is_missing_stops_the_stack(well: Facts, changed: dict[str, Any], p
     found = [finding for finding in findings(replace(well, **changed)) if finding.level is Level.STOPS]
     assert found
     assert any(problem in finding.problem and remedy in finding.remedy for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("spec", "claimed"),
+    [
+        ({}, {"spec.licenseProxy.storage", "spec.modelStore.storage"}),
+        ({"models": [{**ENGLISH, "source": "pvc://models/en"}]}, {"spec.licenseProxy.storage"}),
+        ({"models": [{**ENGLISH, "source": "image://registry.example/en:1"}]}, {"spec.licenseProxy.storage"}),
+        ({"licenseProxy": {"storage": {"storageClassName": "slow"}}}, {"spec.modelStore.storage"}),
+        (VENDOR, set()),
+    ],
+)
+def test_only_claims_that_the_stack_makes_need_a_storage_class(
+    well: Facts, spec: dict[str, Any], claimed: set[str]
+) -> None:
+    given = stack_with(**spec)
+    made = {child.kind for child in build_children(given, usual_inputs())}
+    assert ("PersistentVolumeClaim" in made) == ("spec.modelStore.storage" in claimed)
+    found = findings(replace(well, stack=given, storage_classes={"slow": False}))
+    assert {finding.about for finding in found if "StorageClass" in finding.problem} == claimed
 
 
 def test_a_listener_that_the_gateway_lacks_is_named(well: Facts) -> None:

@@ -136,6 +136,16 @@ def stack(name: str = "demo", **spec: Any) -> dict[str, Any]:
     }
 
 
+def pod_on_a_node(space: Namespace, name: str, labels: dict[str, str], address: str | None = None, **spec: Any) -> None:
+    """A pod that a kubelet nobody has would run: its end takes its whole grace."""
+    container = {"name": "main", "image": "registry.example/main:1"}
+    usual = {"nodeName": "nowhere", "containers": [container], "tolerations": [{"operator": "Exists"}]}
+    space.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": usual | spec})
+    if address:
+        status = {"status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}}
+        space.patch("pod", name, status, "--subresource=status")
+
+
 def model(name: str, **fields: Any) -> dict[str, Any]:
     """One model of a stack."""
     return {

@@ -1,10 +1,12 @@
 """Any valid StreamingStack, for hypothesis."""
 
+import re
 import string
 from typing import Any
 
 from hypothesis import strategies as st
 from stack_model.api import StreamingStack, read_stack
+from stack_model.crd import structural_schema
 
 _WORD = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=10)
 _NAME = st.builds(lambda first, rest: f"{first}{rest}", st.sampled_from(string.ascii_lowercase), _WORD)
@@ -23,6 +25,16 @@ _TOLERATION = st.one_of(
         {"key": _WORD, "operator": st.just("Exists"), "effect": st.just("NoExecute"), "tolerationSeconds": st.just(30)}
     ),
 )
+
+
+def _whatever_fits(*path: str) -> st.SearchStrategy[str]:
+    """Any string that the definition lets through at this path of `spec`; `items` steps into a list."""
+    schema = structural_schema()["properties"]["spec"]
+    for step in path:
+        schema = schema["items"] if step == "items" else schema["properties"][step]
+    longest = schema["maxLength"]
+    whole = re.compile(schema["pattern"], re.ASCII)
+    return st.from_regex(whole, fullmatch=True).filter(lambda text: len(text) <= longest)
 
 
 def _its_name(variable: Any) -> Any:
@@ -52,11 +64,14 @@ _SOURCE = st.one_of(
     st.builds("image://{}@sha256:".format, _NAME).map(lambda reference: reference + "0" * 64),
     st.builds("s3://bucket/{}".format, _WORD),
 )
+_PART = _whatever_fits("models", "items", "files", "items", "parts", "items")
 _FILES = st.lists(
     st.fixed_dictionaries(
         {
             "path": _WORD,
-            "parts": st.lists(st.builds("https://example.com/{}".format, _WORD), min_size=1, max_size=3),
+            "parts": st.lists(
+                _whatever_fits("models", "items", "files", "items", "parts", "items"), min_size=1, max_size=3
+            ),
             "sha256": st.text("0123456789abcdef", min_size=64, max_size=64),
         }
     ),
@@ -125,14 +140,18 @@ _SPEC = {
         expose=_EXPOSE,
     ),
     "loadBalancer": _part(replicas=st.integers(1, 3)),
-    "licenseProxy": _part(replicas=st.integers(1, 3), checkInEndpoint=st.just("https://license.example.com")),
+    "licenseProxy": _part(
+        replicas=st.integers(1, 3),
+        checkInEndpoint=_whatever_fits("licenseProxy", "checkInEndpoint"),
+        usage=st.fixed_dictionaries({"endpoint": _whatever_fits("licenseProxy", "usage", "endpoint")}),
+    ),
     "modelStore": _part(
         storage=st.fixed_dictionaries({"size": _QUANTITY}, optional={"storageClassName": _NAME}),
         credentialsSecretName=_NAME,
     ),
     "networkIsolation": st.fixed_dictionaries(
         {"enabled": st.booleans()},
-        optional={"proxyUrl": st.just("http://proxy.example.com:3128"), "caBundleConfigMap": _NAME},
+        optional={"proxyUrl": _whatever_fits("networkIsolation", "proxyUrl"), "caBundleConfigMap": _NAME},
     ),
     "autoscaling": st.fixed_dictionaries({"provider": st.sampled_from(["HPA", "KEDA", "None"])}),
     "images": st.fixed_dictionaries(

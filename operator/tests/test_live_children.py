@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live_operator import Namespace, Running, model, operator, stack, until
+from live_operator import Namespace, Running, model, operator, pod_on_a_node, stack, until
 from streaming_operator import names
 
 pytest_plugins = ["e2e_cluster.testing", "live_fixtures"]
@@ -158,20 +158,44 @@ def test_what_cannot_be_changed_is_a_condition_with_its_remedy_and_goes_with_the
     space.until_condition("demo", "Accepted", "Accepted")
 
 
-def test_a_quota_is_a_condition_and_the_rest_is_made_all_the_same(space: Namespace) -> None:
-    quota = {
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": "small"},
-        "spec": {"hard": {"services": "2"}},
-    }
-    space.apply(quota)
+@pytest.mark.parametrize("hard", [{"services": "2"}, {"secrets": "1"}, {"secrets": "0"}], ids=str)
+def test_a_quota_is_a_condition_and_goes_with_it(space: Namespace, hard: dict[str, str]) -> None:
+    """Of Secrets the first is the first key's, without which nothing can be made."""
+    metadata = {"name": "small"}
+    space.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}})
+    until("the quota counts", lambda: (space.get("resourcequota", "small") or {}).get("status", {}).get("hard") == hard)
     space.stack()
     told = space.until_condition("demo", "Accepted", "QuotaExceeded")
     assert "exceeded quota: small" in told["message"]
-    assert space.get("deployment", "demo-gateway") is not None
+    assert "raise" in told["message"]
+    if hard != {"secrets": "0"}:
+        until("the rest is made all the same", lambda: space.get("deployment", "demo-gateway"))
     space.kubectl("delete", "resourcequota", "small")
     space.until_condition("demo", "Accepted", "Accepted")
+    space.until_made()
+
+
+def test_while_something_is_refused_nothing_goes_that_carries_traffic(space: Namespace) -> None:
+    space.stack(gateway={"expose": {"type": "Ingress"}})
+    space.until_made()
+    until("there is an Ingress", lambda: space.get("ingress", "demo-gateway"))
+    unscaled: dict[str, Any] = {"autoscaling": {"provider": "None"}}
+    space.stack(modelStore={"storage": {"size": "5Gi"}}, **unscaled)
+    space.until_condition("demo", "Accepted", "ImmutableField")
+    until("autoscaling goes", lambda: space.get("hpa", "demo-gateway") is None)
+    assert space.get("ingress", "demo-gateway") is not None
+    space.stack(**unscaled)
+    until("the Ingress goes", lambda: space.get("ingress", "demo-gateway") is None)
+
+
+def test_an_ingress_stays_where_the_route_that_takes_its_place_is_not_served(space: Namespace) -> None:
+    space.stack(gateway={"expose": {"type": "Ingress"}})
+    space.until_made()
+    uid = space.children()["Ingress/demo-gateway"]["metadata"]["uid"]
+    space.stack(gateway={"expose": {"type": "HTTPRoute", "parentRefs": [{"name": "edge"}]}})
+    space.until_condition("demo", "Accepted", "ApiMissing")
+    assert space.children()["Ingress/demo-gateway"]["metadata"]["uid"] == uid
+    assert "deletionTimestamp" not in space.children()["Ingress/demo-gateway"]["metadata"]
 
 
 def test_a_model_that_leaves_is_unlisted_first_and_its_pool_goes_when_it_is_empty(space: Namespace) -> None:
@@ -199,14 +223,22 @@ def test_a_gateway_rollout_waits_while_too_many_drain(space: Namespace) -> None:
     space.stack(gateway={"maxDrainingPods": 1})
     space.until_made()
     for number in range(2):
-        _pod_on_a_node(space, f"old-{number}", names.labels("demo", names.GATEWAY), address=None)
+        pod_on_a_node(space, f"old-{number}", names.labels("demo", names.GATEWAY))
         space.kubectl("delete", "pod", f"old-{number}", "--wait=false", "--grace-period=3600")
     generation = _gateway(space)["metadata"]["generation"]
-    space.stack(gateway={"maxDrainingPods": 1, "resources": {"requests": {"cpu": "700m"}}})
+    held: dict[str, Any] = {"maxDrainingPods": 1, "resources": {"requests": {"cpu": "700m"}}}
+    for host in ("old.example.com", "new.example.com"):
+        space.stack(gateway={**held, "expose": {"type": "Ingress", "hostnames": [host]}})
+        until(f"{host} leads to it meanwhile", partial(_leads, space, host))
     space.until_condition("demo", "Progressing", "WaitingForDrain")
     assert _gateway(space)["metadata"]["generation"] == generation
     space.kubectl("delete", "pod", "old-0", "--force", "--grace-period=0")
     until("it is rolled", lambda: _gateway(space)["metadata"]["generation"] > generation)
+
+
+def _leads(space: Namespace, host: str) -> bool:
+    ingress = space.get("ingress", "demo-gateway")
+    return ingress is not None and ingress["spec"]["rules"][0].get("host") == host
 
 
 def test_two_stacks_of_one_namespace_do_not_meet(space: Namespace) -> None:
@@ -225,14 +257,5 @@ def _data(space: Namespace, name: str) -> str:
 
 def _recogniser(space: Namespace, pool: str) -> str:
     """A recogniser on a node that nobody has: it has an address and says nothing."""
-    _pod_on_a_node(space, "busy", names.labels("demo", names.ASR, pool), address="198.18.255.254")
+    pod_on_a_node(space, "busy", names.labels("demo", names.ASR, pool), address="198.18.255.254")
     return "busy"
-
-
-def _pod_on_a_node(space: Namespace, name: str, labels: dict[str, str], address: str | None) -> None:
-    container = {"name": "main", "image": "registry.example/main:1"}
-    spec = {"nodeName": "nowhere", "containers": [container], "tolerations": [{"operator": "Exists"}]}
-    space.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec})
-    if address:
-        status = {"status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}}
-        space.patch("pod", name, status, "--subresource=status")

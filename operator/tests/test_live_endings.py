@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live_operator import Namespace, operator, until
+from live_operator import Namespace, operator, pod_on_a_node, until
 from streaming_operator import names
 
 pytest_plugins = ["e2e_cluster.testing", "live_fixtures"]
@@ -16,16 +16,7 @@ pytestmark = pytest.mark.cluster
 
 
 def _gateway_pod(space: Namespace, name: str) -> None:
-    """One that a kubelet nobody has would run: its end takes its whole grace."""
-    container = {"name": "main", "image": "registry.example/main:1"}
-    labels = names.labels("demo", names.GATEWAY)
-    spec = {
-        "nodeName": "nowhere",
-        "terminationGracePeriodSeconds": 10_920,
-        "containers": [container],
-        "tolerations": [{"operator": "Exists"}],
-    }
-    space.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec})
+    pod_on_a_node(space, name, names.labels("demo", names.GATEWAY), terminationGracePeriodSeconds=10_920)
 
 
 def _grace(space: Namespace, name: str) -> int | None:

@@ -148,6 +148,31 @@ def test_a_licence_proxy_stays_while_it_has_usage_to_deliver(
     assert leaving.undelivered_proxies(children, readings, wanted) == must_stay
 
 
+@pytest.mark.parametrize(
+    ("size", "surplus", "must_stay"),
+    [
+        (2, pod("p-1", names.LICENSE_PROXY, ready=False, status={"podIP": ""}), 2),
+        (2, pod("p-1", names.LICENSE_PROXY, metadata={"deletionTimestamp": "2026-01-02T03:04:05Z"}), 2),
+        (2, None, 2),
+        (1, pod("p-1", names.LICENSE_PROXY, metadata={"deletionTimestamp": "2026-01-02T03:04:05Z"}), 0),
+        (1, None, 0),
+    ],
+    ids=["without an address", "being replaced", "without a pod", "being scaled in", "scaled in"],
+)
+def test_a_surplus_licence_proxy_of_which_nothing_is_known_stays_while_its_size_has_it(
+    size: int, surplus: Seen | None, must_stay: int
+) -> None:
+    children: dict[ChildKey, Seen] = {
+        ("StatefulSet", "demo-license-proxy"): sight(
+            STATEFUL_SET, "demo-license-proxy", names.LICENSE_PROXY, spec={"replicas": size}
+        ),
+        ("Pod", "demo-license-proxy-0"): pod("p-0", names.LICENSE_PROXY),
+    }
+    if surplus is not None:
+        children["Pod", "demo-license-proxy-1"] = surplus
+    assert leaving.undelivered_proxies(children, {"p-0-uid": Reading(backlog=0)}, 1) == must_stay
+
+
 def test_every_secret_and_config_map_that_a_stack_names_is_known() -> None:
     named = stack(
         gateway={

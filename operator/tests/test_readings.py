@@ -11,7 +11,7 @@ from streaming_operator.cache import Cache
 from streaming_operator.exposition import total
 from streaming_operator.kinds import POD, Key
 from streaming_operator.reading import Reading, is_notable, summary
-from streaming_operator.readings import Readings
+from streaming_operator.readings import SIDE_BY_SIDE, Readings
 from streaming_operator.seen import Seen
 
 DEMO = Key("speech", "demo")
@@ -127,6 +127,30 @@ async def test_a_pod_that_does_not_answer_says_nothing_and_holds_up_no_other() -
         await readings.read_all()
     assert readings.get(mute) is None
     assert readings.get(fine) == Reading(active=3, capacity=48)
+
+
+async def test_silent_pods_of_many_stacks_are_waited_for_side_by_side_and_not_all_at_once() -> None:
+    """Each waits until as many others are being read as may be: one stack after the other, none would ever end."""
+    cache = Cache()
+    stacks = [Key("speech", f"s{number}") for number in range(3 * SIDE_BY_SIDE)]
+    for key in stacks:
+        cache.put(key, POD, "p", pod("p", metadata={"uid": key.name}))
+    together = asyncio.Barrier(SIDE_BY_SIDE)
+    most = now = 0
+
+    async def answer(_: httpx2.Request) -> httpx2.Response:
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        await together.wait()
+        now -= 1
+        return httpx2.Response(200, text=TEXT)
+
+    told: list[Key] = []
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as http, asyncio.timeout(60):
+        assert await Readings(cache, http, told.append).read_all() == len(stacks)
+    assert most == SIDE_BY_SIDE
+    assert sorted(told) == sorted(stacks)
 
 
 async def _endless(pause: float) -> AsyncIterator[bytes]:

@@ -24,6 +24,7 @@ from streaming_operator.children.child import Child
 from streaming_operator.facts import ChildFailure
 from streaming_operator.kinds import (
     AUTOSCALER,
+    BESIDE_TRAFFIC,
     CHILDREN,
     DEPLOYMENT,
     EVENT,
@@ -64,8 +65,12 @@ class Waiting(Exception):
         super().__init__(message)
 
 
-class NameTaken(Exception):
-    """An object that everything else needs has somebody else's; the message names it and the remedy."""
+class Refused(Exception):
+    """An object that everything else needs cannot be made; `failure` tells why, with the remedy."""
+
+    def __init__(self, failure: ChildFailure) -> None:
+        self.failure = failure
+        super().__init__(failure.message)
 
 
 @dataclass
@@ -77,6 +82,11 @@ class Applied:
     held: list[str] = field(default_factory=list)
     # What could not be written yet, as something of its name is on its way out.
     waiting: list[Waiting] = field(default_factory=list)
+
+    @property
+    def whole(self) -> bool:
+        """Everything that is wanted is there as it is wanted."""
+        return not (self.failures or self.held or self.waiting)
 
 
 class Cluster:
@@ -92,13 +102,13 @@ class Cluster:
     async def apply_all(self, owner: Owner, children: Sequence[Child], held: Collection[str] = ()) -> Applied:
         """Apply every child, what others need first; one that is refused keeps none from being applied.
 
-        A child named in `held` is applied only where that rolls no pods.
+        A Deployment named in `held` is applied only where that rolls no pods; what else has its name is no rollout.
         Raises ApiUnreachable, and ApiRefusal for what is of the moment.
         """
         result = Applied()
         for kind, child in sorted(((_kind(c), c) for c in children), key=lambda pair: rank(pair[0])):
             try:
-                if child.name in held and await self._would_roll(owner, kind, child):
+                if kind is DEPLOYMENT and child.name in held and await self._would_roll(owner, kind, child):
                     result.held.append(child.name)
                     continue
                 failure = await self._apply(owner, kind, child)
@@ -109,11 +119,17 @@ class Cluster:
                 result.failures.append(failure)
         return result
 
-    async def prune(self, owner: Owner, children: Sequence[Child]) -> None:
-        """Delete what this stack owns and no longer wants."""
+    async def prune(self, owner: Owner, children: Sequence[Child], *, whole: bool) -> None:
+        """Delete what this stack owns and no longer wants.
+
+        Unless all that is wanted is there, `whole`, nothing goes that may carry traffic: what takes its place may be
+        what is missing. The pool of a model that left does, as nothing is to take its place and its streams have ended.
+        """
         wanted = {(child.kind, child.name) for child in children} | {(SECRET.name, names.first_key(owner.key.name))}
         for (kind, name), known in self._cache.children(owner.key).items():
             if kind not in _CHILD_KINDS or (kind, name) in wanted or known.owner != owner.uid or known.terminating:
+                continue
+            if not whole and kind not in BESIDE_TRAFFIC and not known.pool:
                 continue
             log.info("deleting what is no longer wanted", **_told(owner.key), kind=kind, name=name)
             await self._api.delete(_CHILD_KINDS[kind], owner.key.namespace, name, uid=known.uid)
@@ -139,23 +155,27 @@ class Cluster:
     async def first_key_hash(self, owner: Owner) -> str:
         """The sha256 of the stack's first API key, which is made where it is missing; the key itself is never told.
 
-        Raises NameTaken where its Secret is somebody else's, Waiting where it is of before.
+        Raises Refused where its Secret is somebody else's or may not be made, Waiting where it is of before.
         """
         name = names.first_key(owner.key.name)
-        found = await self._api.get(SECRET, owner.key.namespace, name)
-        if found is None:
-            body = msgspec.json.encode(first_key_secret(owner, secrets.token_urlsafe(32)))
-            try:
-                found = await self._api.create(SECRET, owner.key.namespace, body)
-            except ApiRefusal as refusal:
-                if refusal.reason != "AlreadyExists":
-                    raise
+        try:
+            found = await self._api.get(SECRET, owner.key.namespace, name) or await self._make_first_key(owner)
+        except ApiRefusal as refusal:
+            if refusal.reason == "AlreadyExists":
                 raise Waiting(f"Secret {name} was made meanwhile") from None
+            failure = child_failure(SECRET, owner.key.namespace, name, refusal)
+            if failure is None:
+                raise
+            raise Refused(failure) from None
         metadata, known = seen(SECRET, found)
         if known.owner != owner.uid:
             _wait_for_end(owner, SECRET, metadata)
-            raise NameTaken(name_conflict(SECRET, owner.key.namespace, name).message)
+            raise Refused(name_conflict(SECRET, owner.key.namespace, name))
         return sha256(base64.b64decode(_secret.decode(found).data.get(FIRST_KEY, ""))).hexdigest()
+
+    async def _make_first_key(self, owner: Owner) -> bytes:
+        body = msgspec.json.encode(first_key_secret(owner, secrets.token_urlsafe(32)))
+        return await self._api.create(SECRET, owner.key.namespace, body)
 
     async def mark_leaving(self, key: Key, deployment: str, since: str | None) -> None:
         """Note on a pool's Deployment since when its model is out of the spec; None takes the note away."""

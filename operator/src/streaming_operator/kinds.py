@@ -75,6 +75,8 @@ CHILDREN = (
     Kind("cloud.google.com", "v1", "BackendConfig", "backendconfigs", optional=True),
     Kind("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors", optional=True),
 )
+# Kinds without which every session goes on as before.
+BESIDE_TRAFFIC = frozenset({"PodDisruptionBudget", "HorizontalPodAutoscaler", "ScaledObject", "PodMonitor"})
 OPTIONAL = tuple(kind for kind in CHILDREN if kind.optional)
 _BY_API = {(kind.api_version, kind.name): kind for kind in CHILDREN}
 

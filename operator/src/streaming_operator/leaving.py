@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from streaming_operator import names
 from streaming_operator.cache import ChildKey
-from streaming_operator.kinds import DEPLOYMENT, POD
+from streaming_operator.kinds import DEPLOYMENT, POD, STATEFUL_SET, Kind
 from streaming_operator.reading import Reading
-from streaming_operator.seen import PodState, Seen
+from streaming_operator.seen import PodState, Seen, Size
 
 # A stream outlives its session by a little.
 AFTER_LONGEST_SESSION = timedelta(seconds=120)
@@ -80,17 +80,35 @@ def streams_of(pool: str, children: Mapping[ChildKey, Seen], readings: Mapping[s
 def undelivered_proxies(children: Mapping[ChildKey, Seen], readings: Mapping[str, Reading], wanted: int) -> int:
     """How many licence proxies must stay though `wanted` would do: up to the highest one with usage not delivered.
 
-    A proxy beyond `wanted` that does not answer counts as one that has some; one that answers and counts none, as the
-    vendor's, holds up nothing.
+    A proxy beyond `wanted` that does not answer counts as one that has some, as its claim may: one that has no pod or
+    no address now among them. One that answers and counts none, as the vendor's, holds up nothing.
     """
-    highest = 0
-    for (kind, name), pod in children.items():
-        ordinal = name.rpartition("-")[2]
-        if kind != POD.name or pod.component != names.LICENSE_PROXY or not ordinal.isdecimal() or int(ordinal) < wanted:
-            continue
-        reading = readings.get(pod.uid)
-        if pod.terminating or not isinstance(pod.state, PodState) or not pod.state.address:
-            continue
-        if reading is None or (reading.backlog or 0) > 0:
-            highest = max(highest, int(ordinal) + 1)
-    return highest
+    pods = {_ordinal(name): pod for (kind, name), pod in children.items() if _is_proxy(kind, POD, pod)}
+    sizes = [
+        seen.state.desired
+        for (kind, _), seen in children.items()
+        if _is_proxy(kind, STATEFUL_SET, seen) and isinstance(seen.state, Size)
+    ]
+    size = max(sizes, default=0)
+    undelivered = [
+        ordinal
+        for ordinal in {*range(wanted, size), *(ordinal for ordinal in pods if ordinal >= wanted)}
+        if _may_have_usage(pods.get(ordinal), readings, leaves=ordinal >= size)
+    ]
+    return max(undelivered, default=-1) + 1
+
+
+def _is_proxy(kind: str, of: Kind, seen: Seen) -> bool:
+    return kind == of.name and seen.component == names.LICENSE_PROXY
+
+
+def _ordinal(pod: str) -> int:
+    told = pod.rpartition("-")[2]
+    return int(told) if told.isdecimal() else -1
+
+
+def _may_have_usage(pod: Seen | None, readings: Mapping[str, Reading], *, leaves: bool) -> bool:
+    if pod is None or (pod.terminating and leaves):
+        return not leaves
+    reading = readings.get(pod.uid)
+    return reading is None or (reading.backlog or 0) > 0

@@ -63,20 +63,25 @@ class Readings:
 
     async def read_all(self) -> int:
         """Read every pod once; returns how many there are."""
-        uids: set[str] = set()
-        for key in self._cache.stacks():
-            pods = [pod for _, pod in self._cache.of_kind(key, POD) if _answers(pod)]
-            uids |= {pod.uid for pod in pods}
-            if pods:
-                await asyncio.gather(*(self._take(pod) for pod in pods))
-                self._tell(key, pods)
-            else:
-                self._told.pop(key, None)
+        # Stacks side by side too: one after the other, a silent pod in each of a thousand would take the better part of
+        # an hour.
+        found = await asyncio.gather(*(self._read_stack(key) for key in self._cache.stacks()))
+        uids: set[str] = set().union(*found)
         for gone in self._taken.keys() - uids:
             del self._taken[gone]
         for ended in self._told.keys() - set(self._cache.stacks()):
             del self._told[ended]
         return len(uids)
+
+    async def _read_stack(self, key: Key) -> set[str]:
+        """Read the pods of one stack; returns their uids."""
+        pods = [pod for _, pod in self._cache.of_kind(key, POD) if _answers(pod)]
+        if pods:
+            await asyncio.gather(*(self._take(pod) for pod in pods))
+            self._tell(key, pods)
+        else:
+            self._told.pop(key, None)
+        return {pod.uid for pod in pods}
 
     async def _take(self, pod: Seen) -> None:
         async with self._gate:

@@ -12,8 +12,10 @@ from stack_model.api import Model, Reason, StackError, StackStatus, StreamingSta
 from streaming_operator import leaving, names
 from streaming_operator.api_server import ApiServer
 from streaming_operator.cache import Cache
+from streaming_operator.checks.accepted import REASONS
 from streaming_operator.children import build_children
-from streaming_operator.cluster import Applied, Cluster, NameTaken, Waiting
+from streaming_operator.children.optional_apis import HTTP_ROUTE
+from streaming_operator.cluster import Applied, Cluster, Refused, Waiting
 from streaming_operator.facts import Inputs
 from streaming_operator.inputs import Gatherer
 from streaming_operator.kinds import DEPLOYMENT, STACK, Key
@@ -71,8 +73,9 @@ class Reconciler:
         except Waiting as waiting:
             log.info("waiting", namespace=key.namespace, stack=key.name, reason=str(waiting))
             return waiting.delay
-        except NameTaken as taken:
-            await self._refuse(owner, document, str(taken), Reason.NAME_CONFLICT)
+        except Refused as refused:
+            self.metrics.refused_children.labels(refused.failure.reason).inc()
+            await self._refuse(owner, document, str(refused), REASONS[refused.failure.reason])
             return REFUSED_SECONDS
 
     async def _carry_out(self, owner: Owner, stack: StreamingStack, document: dict[str, Any]) -> float | None:
@@ -81,7 +84,7 @@ class Reconciler:
         inputs = await self.gatherer.gather(owner, stack, staying, self._undelivered(owner.key, stack))
         children = build_children(stack, inputs)
         applied = await self.cluster.apply_all(owner, children, self._held(owner.key, stack))
-        await self.cluster.prune(owner, children)
+        await self.cluster.prune(owner, children, whole=applied.whole and not _lacks_route(stack, inputs))
         status = self._status(owner.key, stack, inputs, applied)
         await self._report(owner, stack.status, status, document.get("status"))
         await self._end_former(owner.key, document["metadata"]["creationTimestamp"])
@@ -214,6 +217,11 @@ class Reconciler:
             left = (inputs.license.expires - self.clock()).total_seconds()
             waits += [left + 1] if left > 0 else []
         return min(waits, default=None)
+
+
+def _lacks_route(stack: StreamingStack, inputs: Inputs) -> bool:
+    """Nothing that the cluster serves takes the place of an Ingress that was there before."""
+    return stack.spec.gateway.expose.type == "HTTPRoute" and HTTP_ROUTE not in inputs.apis
 
 
 def _key(stack: StreamingStack) -> Key:

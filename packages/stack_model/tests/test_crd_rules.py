@@ -154,10 +154,13 @@ OUT_OF_BOUNDS: dict[str, tuple[Document, str]] = {
     "spec.licenseProxy.checkInEndpoint": ({"spec.licenseProxy.checkInEndpoint": "https://me:key@x"}, "user, password"),
     "spec.models[0].engine": ({"spec.models.0.engine": "NemoBuffered"}, "Whisper"),
     "spec.models[0].source": ({"spec.models.0.source": "hf://owner/model"}, "hf://owner/model@revision"),
+    "spec.licenseProxy.usage.endpoint": ({"spec.licenseProxy.usage.endpoint": "https://a:99999"}, "names a host"),
+    "spec.models[1].files[0].parts[0]": ({"spec.models.1.files.0.parts": ["https://[/x"]}, "https://host/path"),
     "spec.models[1].files[0].path": ({"spec.models.1.files.0.path": "../x"}, "inside the model's folder"),
     "spec.models[1].files[0].sha256": ({"spec.models.1.files.0.sha256": "0" * 63}, "sha256"),
     "spec.models[1]": ({"spec.models.1.name": "u3-pro", "metadata.name": "d"}, "appears twice"),
     "spec.networkIsolation.egressCidrs[0]": ({"spec.networkIsolation.egressCidrs": ["192.0.2.0/33"]}, "range"),
+    "spec.networkIsolation.proxyUrl": ({"spec.networkIsolation.proxyUrl": "http://p:70000"}, "1 to 65535"),
     "spec.images.registry": ({"spec.images.registry": "https://registry.example.com"}, "no scheme"),
     "spec.gatway": ({"spec.gatway": {}}, "gatway"),
 }
@@ -287,6 +290,9 @@ TEXTS = [
     "*.example.com", "a.*", "HTTPRoute", "Ingress", "None", "Keys", "AnyNonEmpty", "Exists", "Equal",
     "NoExecute", "Vendor", "KEDA", "Whisper", "a/b", "a/../b", ".a", "a/", "vocabulary.txt",
     "NVIDIA_VISIBLE_DEVICES", "A_B",
+    "https://h:65535/x", "https://h:65536/x", "https://h:0/x", "https://h:080/x", "https://h:/x", "https://h:abc/x",
+    "https://[/x", "https://[::1]:8443/x", "https://[1:2:3:4:5:6:7:8]/x", "https://[::1::2]/x", "https://[12345::]/x",
+    "https://h?x/y", "https://h#x/y", "https://a..b/x", "https://-a/x", "https://a_b.c./x", "https://\u2100/x",
 ]  # fmt: skip
 
 

@@ -4,10 +4,14 @@ The recogniser is the real stream core with a scripted engine; only the transpor
 before or after any single message. The audio is coded: a sample sent again at a position that is not its own is heard.
 """
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lossy_link import MS, Loss, Session, play
+from streaming_gateway.link.audio import HeldAudio
+from streaming_gateway.link.ledger import FRAME
 from streamingstack_bench.scripted import Script
 
 SPOKEN = Script.of(

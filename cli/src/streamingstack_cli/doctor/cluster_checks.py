@@ -4,7 +4,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from stack_model.api import StreamingStack
+from stack_model.api.storage import Storage
 from streaming_operator.checks.cards import too_small
+from streaming_operator.children.config import stored
 from streaming_operator.render import usual_inputs
 
 from streamingstack_cli.doctor.facts import Facts, Finding, Level
@@ -99,21 +102,25 @@ def _ingress_class(facts: Facts) -> Iterator[Finding]:
 
 
 def storage_is_missing(facts: Facts) -> Iterator[Finding]:
-    """StorageClasses of the claims."""
+    """StorageClasses of the claims that this stack makes."""
     if facts.storage_classes is None:
         return
     there = ", ".join(sorted(facts.storage_classes)) or "none"
-    spec = facts.stack.spec
-    for about, storage in (
-        ("spec.licenseProxy.storage", spec.license_proxy.storage),
-        ("spec.modelStore.storage", spec.model_store.storage),
-    ):
+    for about, storage in _claims(facts.stack):
         name = storage.storage_class_name
         if name is None and not any(facts.storage_classes.values()):
             problem = "no StorageClass is the default: the volume is never made"
             yield Finding(Level.STOPS, about, problem, f"set storageClassName, or mark one as default; there: {there}")
         elif name is not None and name not in facts.storage_classes:
             yield Finding(Level.STOPS, about, f"there is no StorageClass {name}", f"name one of: {there}")
+
+
+def _claims(stack: StreamingStack) -> Iterator[tuple[str, Storage]]:
+    """The vendor's licence proxy keeps nothing, and models that Kubernetes mounts need no store."""
+    if stack.spec.images.flavour != "Vendor":
+        yield "spec.licenseProxy.storage", stack.spec.license_proxy.storage
+    if stored(stack, usual_inputs()):
+        yield "spec.modelStore.storage", stack.spec.model_store.storage
 
 
 def gpus_are_missing(facts: Facts) -> Iterator[Finding]:

@@ -9,6 +9,15 @@ from streaming_operator.children.optional_apis import HTTP_ROUTE
 from streaming_operator.facts import ChildFailure
 from streaming_operator.references import license_references, other_references
 
+# What each kind of failure of a child is called in a condition.
+REASONS: Mapping[str, Reason] = {
+    "NameConflict": Reason.NAME_CONFLICT,
+    "Immutable": Reason.IMMUTABLE_FIELD,
+    "ApiMissing": Reason.API_MISSING,
+    "Quota": Reason.QUOTA_EXCEEDED,
+    "Refused": Reason.CHILD_REFUSED,
+}
+
 
 def accepted(view: View) -> Finding:
     """The first thing that the cluster does not let us do."""
@@ -19,7 +28,6 @@ def _name_is_taken(view: View) -> Finding | None:
     return _failed(
         view,
         "NameConflict",
-        Reason.NAME_CONFLICT,
         "belong to somebody else and are left alone; remove or rename them, or give the stack another name",
     )
 
@@ -28,7 +36,6 @@ def _field_is_immutable(view: View) -> Finding | None:
     return _failed(
         view,
         "Immutable",
-        Reason.IMMUTABLE_FIELD,
         "have a field that cannot be changed while they exist; take the change back, or delete them yourself when "
         "their sessions may end: they are made anew",
     )
@@ -44,7 +51,6 @@ def _api_is_missing(view: View) -> Finding | None:
     return _failed(
         view,
         "ApiMissing",
-        Reason.API_MISSING,
         "are of a kind that this cluster does not serve; install it, or turn off what asks for it",
     )
 
@@ -53,7 +59,6 @@ def _quota_is_exceeded(view: View) -> Finding | None:
     return _failed(
         view,
         "Quota",
-        Reason.QUOTA_EXCEEDED,
         "are more than the namespace may hold; raise its ResourceQuota, or ask for less",
     )
 
@@ -62,7 +67,6 @@ def _child_is_refused(view: View) -> Finding | None:
     return _failed(
         view,
         "Refused",
-        Reason.CHILD_REFUSED,
         "were refused by the API server or by a policy of the cluster; change what it names, or allow it",
     )
 
@@ -94,11 +98,11 @@ def _id(reference: str) -> str:
     return reference.partition("[")[0]
 
 
-def _failed(view: View, kind: str, reason: Reason, remedy: str) -> Finding | None:
+def _failed(view: View, kind: str, remedy: str) -> Finding | None:
     failures = [failure for failure in view.observed.failures if failure.reason == kind]
     if not failures:
         return None
-    return Finding(reason, f"{listed([_named(f) for f in failures])} {remedy} ({quoted(failures[0].message)})")
+    return Finding(REASONS[kind], f"{listed([_named(f) for f in failures])} {remedy} ({quoted(failures[0].message)})")
 
 
 def _named(failure: ChildFailure) -> str:

@@ -94,7 +94,8 @@ def _usage_is_undelivered(view: View) -> Finding | None:
     return Finding(
         Reason.USAGE_UNDELIVERED,
         f"{kept} licence proxies stay though spec.licenseProxy.replicas is {wanted}: the last of them holds usage that "
-        "is not delivered; check spec.licenseProxy.usage.endpoint and spec.networkIsolation.egressCidrs",
+        "is not delivered, or does not answer; see that its pod runs, and check spec.licenseProxy.usage.endpoint and "
+        "spec.networkIsolation.egressCidrs",
         "True",
     )
 
@@ -102,9 +103,9 @@ def _usage_is_undelivered(view: View) -> Finding | None:
 _CHECKS: tuple[Check, ...] = (
     _is_blocked,
     _gateway_waits_for_drain,
+    _usage_is_undelivered,
     _model_is_loading,
     _is_rolling_out,
     _pods_are_stuck,
-    _usage_is_undelivered,
     _model_drains,
 )

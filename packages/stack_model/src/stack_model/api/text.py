@@ -59,12 +59,29 @@ Registry = Annotated[
         "use a registry with an optional folder and no scheme, such as registry.example.com/speech",
     ),
 ]
+
+
+def _ipv6() -> str:
+    """All ways to write an IPv6 address of eight groups: whole, or with `::` after the first `n`; Go's regular
+    expressions have no look-ahead to count them by."""
+    group = "[0-9A-Fa-f]{1,4}"
+    ways = [f"({group}:){{7}}{group}", f"({group}:){{1,7}}:", f":((:{group}){{1,7}}|:)"]
+    ways += [f"({group}:){{1,{first}}}(:{group}){{1,{7 - first}}}" for first in range(1, 7)]
+    return "|".join(ways)
+
+
+_HOST_LABEL = r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+_PORT = r"[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
+# Every parser of URLs takes it apart: what reads host and port of one fails on none.
+_ORIGIN = rf"https?://({_HOST_LABEL}(\.{_HOST_LABEL})*\.?|\[({_ipv6()})\])(:({_PORT}))?"
+
 HttpUrl = Annotated[
     str,
     Shape(
-        r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?(/[!-~]*)?",
+        rf"{_ORIGIN}(/[!-~]*)?",
         1024,
-        "use a URL that begins with https:// or http:// and holds no user, password or space",
+        "use a URL that begins with https:// or http://, names a host and at most a port of 1 to 65535, and holds no "
+        "user, password or space",
     ),
 ]
 Sha256 = Annotated[str, Shape(r"[0-9a-f]{64}", 64, "use a sha256 in lower-case hexadecimal digits")]
@@ -97,7 +114,7 @@ _S3 = rf"s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9]/{_PART}"
 _FILE = rf"file:///{_PART}"
 _CLAIM = rf"pvc://{_SUBDOMAIN}(/{_PART})?"
 _IMAGE = r"image://[A-Za-z0-9][A-Za-z0-9._:/-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*|@sha256:[0-9a-f]{64})(/[!-~]*)?"
-_HTTP = rf"https?://[^/@\s]+/{_PART}"
+_HTTP = rf"{_ORIGIN}/{_PART}"
 
 FolderUri = Annotated[
     str,
