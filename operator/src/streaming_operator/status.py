@@ -69,6 +69,7 @@ def compute_status(
             desired=observed.gateway.desired,
             draining=observed.gateway.draining,
             sessions=_active(observed.gateway),
+            draining_sessions=observed.gateway.draining_active,
             capacity=observed.gateway.capacity,
         ),
         models=[_model(view, model) for model in pools(stack, inputs)],
@@ -191,6 +192,7 @@ def _model(view: View, model: Model) -> ModelStatus:
         desired=pods.desired,
         draining=pods.draining,
         streams=_active(pods),
+        draining_streams=pods.draining_active,
         capacity=pods.capacity,
         digest=view.observed.digests.get(model.name),
         phase=ModelPhase.DRAINING if leaving else phase(view, model),
@@ -210,10 +212,12 @@ def _with_steady_counts(status: StackStatus, previous: StackStatus | None) -> St
 
 def _counts(status: StackStatus) -> Iterator[tuple[tuple[str, str], int | None]]:
     yield ("gateway", "sessions"), status.gateway.sessions
+    yield ("gateway", "draining_sessions"), status.gateway.draining_sessions
     yield ("gateway", "capacity"), status.gateway.capacity
     yield ("usage", "backlog"), status.usage.backlog
     for model in status.models:
         yield (f"models/{model.name}", "streams"), model.streams
+        yield (f"models/{model.name}", "draining_streams"), model.draining_streams
         yield (f"models/{model.name}", "capacity"), model.capacity
 
 
@@ -223,10 +227,11 @@ def _with_counts(status: StackStatus, told: dict[tuple[str, str], int | None], t
 
     return status.model_copy(
         update={
-            "gateway": status.gateway.model_copy(update=of("gateway", "sessions", "capacity")),
+            "gateway": status.gateway.model_copy(update=of("gateway", "sessions", "draining_sessions", "capacity")),
             "usage": status.usage.model_copy(update=of("usage", "backlog")),
             "models": [
-                model.model_copy(update=of(f"models/{model.name}", "streams", "capacity")) for model in status.models
+                model.model_copy(update=of(f"models/{model.name}", "streams", "draining_streams", "capacity"))
+                for model in status.models
             ],
             "counts_time": time,
         }
