@@ -1,7 +1,5 @@
 """A user's story with the operator: a stack is described, speaks, is mended and goes."""
 
-import concurrent.futures
-import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 import pytest
 from e2e_cluster.door import Door
 from kubernetes.client.exceptions import ApiException
-from listener import MOST_WRONG, Listener, recording, resolving, spoken, wrong
+from listener import MOST_WRONG, recording, resolving, spoken, wrong
 from live_namespace import LiveNamespace, live_namespace, until
 from operated_stack import (
     OperatedStack,
@@ -23,6 +21,7 @@ from operated_stack import (
     through_ingress,
 )
 from plain_stack import STARTUP_SECONDS, is_served, streams
+from sessions import uncut_session
 
 # The first of them waits until the stack is there.
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(600)]
@@ -198,19 +197,3 @@ def test_a_deleted_stack_leaves_nothing_but_the_claims_of_its_usage(speech: Oper
     until("the claim of the models is gone", lambda: not any("model-store" in claim for claim in claims()), 60)
     assert len(claims()) == 1
     assert "license-proxy" in claims()[0]
-
-
-@contextlib.contextmanager
-def uncut_session(stack: OperatedStack, recordings: Path) -> Iterator[Listener]:
-    """A session that has begun; at its end it has heard everything, and nothing went wrong."""
-    pcm, said = recording(recordings)
-    listener = Listener()
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        key = stack.first_key()
-        session = pool.submit(spoken, stack.host, key, pcm, speed=1.0, listener=listener)
-        assert listener.began.wait(FOLLOWED_SECONDS)
-        yield listener
-        session.result(timeout=180)
-    assert listener.errors == []
-    assert listener.terminated.is_set()
-    assert wrong(listener, said) <= MOST_WRONG

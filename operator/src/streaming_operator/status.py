@@ -225,12 +225,25 @@ def _with_counts(status: StackStatus, told: dict[tuple[str, str], int | None], t
     def of(what: str, *fields: str) -> dict[str, int | None]:
         return {field: told.get((what, field)) for field in fields}
 
+    def draining(what: str, field: str, pods: int) -> dict[str, int | None]:
+        return of(what, field) if pods else {field: None}  # not a moment longer than the pods
+
     return status.model_copy(
         update={
-            "gateway": status.gateway.model_copy(update=of("gateway", "sessions", "draining_sessions", "capacity")),
+            "gateway": status.gateway.model_copy(
+                update={
+                    **of("gateway", "sessions", "capacity"),
+                    **draining("gateway", "draining_sessions", status.gateway.draining),
+                }
+            ),
             "usage": status.usage.model_copy(update=of("usage", "backlog")),
             "models": [
-                model.model_copy(update=of(f"models/{model.name}", "streams", "draining_streams", "capacity"))
+                model.model_copy(
+                    update={
+                        **of(f"models/{model.name}", "streams", "capacity"),
+                        **draining(f"models/{model.name}", "draining_streams", model.draining),
+                    }
+                )
                 for model in status.models
             ],
             "counts_time": time,
