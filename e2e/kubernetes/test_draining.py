@@ -1,4 +1,4 @@
-"""Pods with live sessions, when others decide that they go: a scale-in, a drain of their node, the parts around them."""
+"""Pods with live sessions when others decide that they go: a scale-in, a node that is drained, killed neighbours."""
 
 import contextlib
 import subprocess
@@ -113,7 +113,7 @@ def test_the_operator_and_the_licence_proxies_are_killed_and_the_session_does_no
             space.core.delete_namespaced_pod(pod.metadata.name, space.name, grace_period_seconds=0)
 
         def are_back() -> bool:
-            now = [pod for pod in (*operator.ready_pods("operator"), *calls.ready_pods("license-proxy"))]
+            now = [*operator.ready_pods("operator"), *calls.ready_pods("license-proxy")]
             return len(now) == 3 and not before & {pod.metadata.uid for pod in now}
 
         until("they are back", are_back, MOVED_SECONDS, otherwise=calls.tell)
