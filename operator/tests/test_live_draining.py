@@ -1,11 +1,13 @@
 """Pods with sessions, against a real API server: which go first, what waits for them, what is made anew."""
 
+import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from e2e_cluster.errors import ClusterError
 from e2e_cluster.kubernetes_api import KubernetesApi
 from live_operator import Namespace, Running, model, operator, until
 from live_pods import Node, node, pods_of
@@ -112,9 +114,9 @@ def test_sessions_of_pods_that_drain_are_told(space: Namespace, kubelet: Node) -
     header, line = space.kubectl("get", "sst", "demo").splitlines()
     columns = dict(zip(_cells(header, header), _cells(header, line), strict=True))
     assert (columns["DRAINING"], columns["DRAINING SESSIONS"], columns["SESSIONS"]) == ("1", "2", "5")
-    kubelet.told[names[0]].sessions = 0
     space.kubectl("delete", "pod", names[0], "--force", "--grace-period=0")
-    until("none drains", lambda: _told(space)["draining"] == 0 and "drainingSessions" not in _told(space))
+    until("none drains", lambda: _told(space)["draining"] == 0)
+    assert "drainingSessions" not in _told(space)
 
 
 def _told(space: Namespace) -> dict[str, Any]:
@@ -162,6 +164,34 @@ def test_a_rollout_under_way_waits_while_too_many_drain(space: Namespace, kubele
 
 def _drain(space: Namespace, count: int) -> bool:
     return len(pods_of(space, GATEWAY, ending=True)) >= count
+
+
+def test_an_eviction_takes_a_second_gateway_only_when_another_serves_in_place_of_the_first(
+    space: Namespace, kubelet: Node
+) -> None:
+    space.stack(autoscaling={"provider": "None"}, gateway={"autoscaling": {"minReplicas": 2}})
+    first, second = kubelet.run_all(space, GATEWAY, 2)
+    until("the budget allows one", partial(_is_evicted, space, first))
+    assert pods_of(space, GATEWAY, ending=True)[first]["metadata"]["deletionGracePeriodSeconds"] > 10_800
+    (instead,) = until("another is made", lambda: sorted(set(pods_of(space, GATEWAY)) - {first, second}))
+    for _ in range(5):
+        assert not _is_evicted(space, second), "nobody takes sessions in place of the first yet"
+    kubelet.run(space, instead)
+    until("now the second may go", partial(_is_evicted, space, second))
+    assert set(pods_of(space, GATEWAY, ending=True)) == {first, second}
+
+
+def _is_evicted(space: Namespace, pod: str) -> bool:
+    """Whether the API server grants the eviction, as a drain of the pod's node asks for it."""
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": space.name}}
+    path = f"/api/v1/namespaces/{space.name}/pods/{pod}/eviction"
+    try:
+        space.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+    except ClusterError as refused:
+        if "disruption budget" not in str(refused):
+            raise
+        return False
+    return True
 
 
 @pytest.mark.parametrize("provider", ["HPA", "None"])

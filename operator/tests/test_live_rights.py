@@ -9,7 +9,9 @@ import pytest
 import yaml
 from e2e_cluster.kubernetes_api import KubernetesApi
 from live_operator import Namespace, make_namespace, operator, until
+from live_pods import node
 from streaming_operator.handlers import settings
+from streaming_operator.seen import DELETION_COST
 
 pytest_plugins = ["e2e_cluster.testing", "live_fixtures"]
 pytestmark = pytest.mark.cluster
@@ -62,6 +64,10 @@ def test_the_granted_rights_are_enough_for_a_life_of_a_stack(
         space.stack(models=[first, second])
         space.until_condition("demo", "LicenseValid", "Valid")
         until("events are posted", lambda: "StreamingStack" in space.kubectl("get", "events", "-o", "json"))
+        with node(own_api) as kubelet:
+            busy, _ = kubelet.run_all(space, "demo-gateway", 2)
+            kubelet.told[busy].sessions = 3
+            until("a cost is written", lambda: DELETION_COST in str(space.get("pod", busy)))
         space.stack(models=[first], autoscaling={"provider": "None"})
         until("what is not wanted goes", lambda: space.get("hpa", "demo-gateway") is None)
         until("the empty pool goes", lambda: space.get("deployment", "demo-asr-ml") is None)

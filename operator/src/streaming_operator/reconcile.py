@@ -117,7 +117,7 @@ class Reconciler:
             last_sizes(key.name, stack.status),
         )
         parts = {(names.GATEWAY, ""): observed.gateway, **{(names.ASR, m): pods for m, pods in observed.models.items()}}
-        draining = {where: (pods.draining, pods.draining_active or 0) for where, pods in parts.items()}
+        draining = {k: (pods.draining, pods.draining_active or 0) for k, pods in parts.items() if pods.draining}
         self.metrics.count_draining(key.namespace, key.name, draining)
         for failure in applied.failures:
             self.metrics.refused_children.labels(failure.reason).inc()

@@ -69,7 +69,7 @@ def compute_status(
             desired=observed.gateway.desired,
             draining=observed.gateway.draining,
             sessions=_active(observed.gateway),
-            draining_sessions=observed.gateway.draining_active,
+            draining_sessions=_draining_active(observed.gateway),
             capacity=observed.gateway.capacity,
         ),
         models=[_model(view, model) for model in pools(stack, inputs)],
@@ -183,6 +183,10 @@ def _active(pods: PodsFact) -> int | None:
     return sum(known) if known else None
 
 
+def _draining_active(pods: PodsFact) -> int | None:
+    return pods.draining_active if pods.draining else None
+
+
 def _model(view: View, model: Model) -> ModelStatus:
     pods = view.observed.models.get(model.name, PodsFact())
     leaving = model not in view.stack.spec.models
@@ -192,7 +196,7 @@ def _model(view: View, model: Model) -> ModelStatus:
         desired=pods.desired,
         draining=pods.draining,
         streams=_active(pods),
-        draining_streams=pods.draining_active,
+        draining_streams=_draining_active(pods),
         capacity=pods.capacity,
         digest=view.observed.digests.get(model.name),
         phase=ModelPhase.DRAINING if leaving else phase(view, model),
