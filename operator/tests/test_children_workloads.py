@@ -192,6 +192,15 @@ def test_node_autoscalers_leave_gateway_pods_alone() -> None:
     assert annotations["karpenter.sh/do-not-disrupt"] == "true"
 
 
+def test_node_autoscalers_may_move_recognisers_unless_the_stack_says_otherwise() -> None:
+    name, key = "demo-asr-en-default", "cluster-autoscaler.kubernetes.io/safe-to-evict"
+    template = workload("Deployment", name)["spec"]["template"]
+    assert template["metadata"]["annotations"] == {key: "true"}
+    kept = stack(models=[model(pods={"annotations": {key: "false"}})])
+    template = built(kept)["Deployment", name]["spec"]["template"]
+    assert template["metadata"]["annotations"] == {key: "false"}
+
+
 @pytest.mark.parametrize("name", ["demo-gateway", "demo-lb"])
 def test_a_rollout_never_leaves_fewer_pods_than_wanted(name: str) -> None:
     strategy = workload("Deployment", name)["spec"]["strategy"]

@@ -11,9 +11,11 @@ import pytest
 import yaml
 from e2e_cluster.kubernetes_api import KubernetesApi
 from live_operator import Namespace, make_namespace, operator, pod_on_a_node, until
+from live_pods import node
 from streaming_operator import names
 from streaming_operator.handlers import settings
 from streaming_operator.kinds import CHILDREN, EVENT, NODE, POD, STACK, STORAGE_CLASS
+from streaming_operator.seen import DELETION_COST
 
 pytest_plugins = ["e2e_cluster.testing", "live_fixtures"]
 pytestmark = pytest.mark.cluster
@@ -69,7 +71,7 @@ def test_the_rights_are_enough_for_a_life_of_a_stack_and_each_of_them_is_used(
     _grant(space, shape)
     watched = "" if shape == "cluster" else space.name
     with operator(_kubeconfig(space, tmp_path), tmp_path / "log", watched, UNLISTED_SECONDS="0") as running:
-        _live_and_end(space)
+        _live_and_end(space, own_api)
         running.until_quiet()
         used, refused = _asked(running.get("/metrics"))
         assert "forbidden" not in running.log.read_text().lower()
@@ -80,7 +82,7 @@ def test_the_rights_are_enough_for_a_life_of_a_stack_and_each_of_them_is_used(
     assert used <= granted
 
 
-def _live_and_end(space: Namespace) -> None:
+def _live_and_end(space: Namespace, api: KubernetesApi) -> None:
     """Everything that a stack can have and that is taken away again."""
     space.license()
     second = {"name": "ml", "speechModels": ["universal-streaming-ml"], "source": "hf://example/ml@v1"}
@@ -88,6 +90,10 @@ def _live_and_end(space: Namespace) -> None:
     space.stack(models=[first, second], gateway={"expose": {"type": "Ingress"}})
     space.until_condition("demo", "LicenseValid", "Valid")
     until("events are posted", lambda: "StreamingStack" in space.kubectl("get", "events", "-o", "json"))
+    with node(api) as kubelet:
+        talking, _ = kubelet.run_all(space, "demo-gateway", 2)
+        kubelet.told[talking].sessions = 3
+        until("a cost is written", lambda: DELETION_COST in str(space.get("pod", talking)))
     space.stack(
         models=[{**first, "source": "pvc://models/en"}],
         gateway={"auth": {"secretName": "ours"}, "autoscaling": {"minReplicas": 1}},

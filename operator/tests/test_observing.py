@@ -69,6 +69,12 @@ def test_a_part_that_is_not_there_yet_is_not_rolled() -> None:
     assert (found.desired, found.ready, found.rolled) == (0, 0, False)
 
 
+def test_a_part_that_is_missing_is_wanted_as_large_as_it_was() -> None:
+    found = observe("demo", ["en"], {}, lambda _: None, sizes={"demo-gateway": 5, "demo-asr-en": 3})
+    assert (found.gateway.desired, found.models["en"].desired) == (5, 3)
+    assert not found.gateway.rolled
+
+
 def test_the_worst_licence_state_is_told_and_backlogs_add_up() -> None:
     found = observe("demo", [], _children(), lambda seen: READINGS.get(seen.uid))
     assert (found.license_state, found.trust_expiration, found.usage_backlog) == ("TrustBased", NOW, 3)

@@ -203,3 +203,28 @@ async def test_a_pod_that_is_gone_is_forgotten() -> None:
         cache.remove(DEMO, POD, "g", seen.uid)
         await readings.read_all()
     assert readings.get(seen) is None
+
+
+async def test_counts_are_told_at_most_every_half_minute_and_states_at_once() -> None:
+    cache, now = Cache(), 0.0
+    told: list[float] = []
+    taken: list[Key] = []
+    answers = {"active": 1, "state": "Ready"}
+    cache.put(DEMO, POD, "g", pod("g"))
+    cache.put(DEMO, POD, "l", pod("l", names.LICENSE_PROXY, metadata={"uid": "l"}))
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/v1/status":
+            return httpx2.Response(200, json={"state": answers["state"]})
+        return httpx2.Response(200, text=f"streaming_gateway_sessions_active {answers['active']}\n")
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as http:
+        readings = Readings(cache, http, lambda _: told.append(now), clock=lambda: now)
+        readings.taken = taken.append
+        for now, active, state in ((0, 1, "Ready"), (10, 9, "Ready"), (20, 9, "Failed"), (30, 5, "Failed")):  # noqa: B007
+            answers |= {"active": active, "state": state}
+            await readings.read_all()
+        for now in (40.0, 50.0, 60.0, 70.0):  # noqa: B007
+            await readings.read_all()
+    assert told == [0, 20, 60]
+    assert taken == [DEMO] * 8

@@ -5,7 +5,15 @@ from sighted import body, deployment, pod, sight
 from streaming_operator import names
 from streaming_operator.cache import Cache, Change
 from streaming_operator.kinds import AUTOSCALER, CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, STATEFUL_SET, Key
-from streaming_operator.seen import Acceptance, Autoscaling, PodState, Size
+from streaming_operator.seen import (
+    DELETION_COST,
+    HOLD_MANAGER,
+    Acceptance,
+    Autoscaling,
+    PodState,
+    Seen,
+    Size,
+)
 
 DEMO = Key("speech", "demo")
 
@@ -79,7 +87,7 @@ def test_a_deployment_is_rolled_when_every_pod_is_of_its_latest_spec(
 def test_a_stateful_set_whose_controller_stopped_counting_is_rolled_by_its_revisions() -> None:
     status = {"observedGeneration": 1, "replicas": 2, "readyReplicas": 2, "currentRevision": "a", "updateRevision": "a"}
     state = sight(STATEFUL_SET, "x", spec={"replicas": 2}, status=status, metadata={"generation": 1}).state
-    assert state == Size(desired=2, ready=2, rolled=True)
+    assert state == Size(desired=2, ready=2, rolled=True, updated=True)
 
 
 def test_why_a_deployment_makes_no_pods_is_kept() -> None:
@@ -198,3 +206,35 @@ def test_another_stacks_child_has_another_owner() -> None:
     assert deployment(metadata={"generation": 1, "ownerReferences": [other]}).owner == "other"
     assert deployment(metadata={"generation": 1, "ownerReferences": [{"kind": "Job", "uid": "x"}]}).owner == ""
     assert body(DEPLOYMENT, "x")["metadata"]["ownerReferences"][0]["uid"] == deployment().owner
+
+
+@pytest.mark.parametrize(
+    ("owner", "template", "workload"),
+    [
+        ({"kind": "ReplicaSet", "name": "demo-gateway-5d8f"}, "5d8f", "demo-gateway"),
+        ({"kind": "ReplicaSet", "name": "demo-gateway-5d8f"}, "other", ""),
+        ({"kind": "ReplicaSet", "name": "demo-gateway-5d8f"}, None, ""),
+        ({"kind": "StatefulSet", "name": "demo-license-proxy-5d8f"}, "5d8f", ""),
+    ],
+)
+def test_a_pod_is_told_by_the_replica_set_that_made_it(
+    owner: dict[str, str], template: str | None, workload: str
+) -> None:
+    labels = names.labels("demo", names.GATEWAY) | ({"pod-template-hash": template} if template else {})
+    assert pod("p", metadata={"labels": labels, "ownerReferences": [owner | {"uid": "u"}]}).workload == workload
+
+
+@pytest.mark.parametrize(("annotation", "cost"), [("7", 7), ("-3", -3), ("seven", 0), (None, 0)])
+def test_the_cost_of_a_pods_end_is_read_from_its_annotation(annotation: str | None, cost: int) -> None:
+    annotations = {} if annotation is None else {DELETION_COST: annotation}
+    assert pod("p", metadata={"annotations": annotations}).deletion_cost == cost
+
+
+def _hold(manager: str) -> Seen:
+    entry = {"manager": manager, "operation": "Apply", "fieldsV1": {"f:spec": {"f:paused": {}}}}
+    return deployment(metadata={"generation": 1, "managedFields": [entry]})
+
+
+def test_a_rollout_that_somebody_else_paused_is_not_held_by_us() -> None:
+    assert _hold(HOLD_MANAGER).held
+    assert not _hold("kubectl-rollout").held

@@ -200,3 +200,11 @@ def test_the_time_that_a_model_loads_is_no_event() -> None:
     after = status(observed=loading, previous=before, now=LATER)
     assert before != after
     assert flips(before, after) == []
+
+
+def test_sessions_of_pods_that_drain_are_told_no_longer_than_the_pods() -> None:
+    draining = seen(gateway=running(active=3, draining=1, draining_active=2))
+    before = status(observed=draining)
+    assert (before.gateway.sessions, before.gateway.draining_sessions) == (5, 2)
+    at_once = status(observed=seen(gateway=running(active=3)), previous=before, now=NOW + timedelta(seconds=1))
+    assert (at_once.gateway.sessions, at_once.gateway.draining_sessions) == (5, None)

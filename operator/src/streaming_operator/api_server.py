@@ -117,6 +117,12 @@ class ApiServer:
         path = kind.path(namespace, name, subresource)
         return await self._request("PATCH", kind, path, params=params, headers=_APPLY, content=body)
 
+    async def merge(self, kind: Kind, namespace: str, name: str, body: bytes, *, manager: str) -> bytes:
+        """Merge a few fields into an object that is there (404 where it is not); returns the object as it is now."""
+        params = {"fieldManager": manager}
+        path = kind.path(namespace, name)
+        return await self._request("PATCH", kind, path, params=params, headers=_MERGE, content=body)
+
     async def create(self, kind: Kind, namespace: str, body: bytes) -> bytes:
         """Make a new object; raises ApiRefusal AlreadyExists (409)."""
         params = {"fieldManager": names.FIELD_MANAGER}

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -47,12 +48,13 @@ from streaming_operator.manifests import (
     with_size,
 )
 from streaming_operator.refusals import child_failure, name_conflict
-from streaming_operator.seen import LEAVING_SINCE, Autoscaling, Metadata, PodState, Seen, Size, seen
+from streaming_operator.seen import HOLD_MANAGER, LEAVING_SINCE, Autoscaling, Metadata, PodState, Seen, Size, seen
 
 # The sizes of what autoscalers scale belong to this manager, so that our applies, which never name them, reset none.
 SIZE_MANAGER = f"{names.FIELD_MANAGER}-size"
 LEAVING_MANAGER = f"{names.FIELD_MANAGER}-leaving"
 _CHILD_KINDS = {kind.name: kind for kind in CHILDREN}
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 log = get_logger(__name__)
 
@@ -99,10 +101,13 @@ class Cluster:
         # By stack and child: what was wanted and what was there after the last apply.
         self._written: dict[Key, dict[tuple[str, str], tuple[bytes, bytes]]] = {}
 
-    async def apply_all(self, owner: Owner, children: Sequence[Child], held: Collection[str] = ()) -> Applied:
+    async def apply_all(
+        self, owner: Owner, children: Sequence[Child], held: Collection[str] = (), sizes: Mapping[str, int] = _NONE
+    ) -> Applied:
         """Apply every child, what others need first; one that is refused keeps none from being applied.
 
         A Deployment named in `held` is applied only where that rolls no pods; what else has its name is no rollout.
+        `sizes`: how many pods those had that have to be made anew, by name.
         Raises ApiUnreachable, and ApiRefusal for what is of the moment.
         """
         result = Applied()
@@ -111,7 +116,7 @@ class Cluster:
                 if kind is DEPLOYMENT and child.name in held and await self._would_roll(owner, kind, child):
                     result.held.append(child.name)
                     continue
-                failure = await self._apply(owner, kind, child)
+                failure = await self._apply(owner, kind, child, sizes.get(child.name, 0))
             except Waiting as waiting:
                 result.waiting.append(waiting)
                 continue
@@ -182,6 +187,14 @@ class Cluster:
         annotations = {} if since is None else {LEAVING_SINCE: since}
         await self._patch_part(key, DEPLOYMENT, deployment, {"metadata": {"annotations": annotations}}, LEAVING_MANAGER)
 
+    async def hold(self, key: Key, deployment: str, *, wait: bool) -> None:
+        """Let a rollout that is under way wait, or go on: while it waits pods are started, ended and scaled as ever."""
+        known = self._cache.get(key, DEPLOYMENT, deployment)
+        if known is not None and known.held != wait:
+            spec = {"spec": {"paused": True}} if wait else {}
+            body = {**spec, "metadata": {"uid": known.uid}}
+            await self._patch_part(key, DEPLOYMENT, deployment, body, HOLD_MANAGER)
+
     def draining(self, key: Key, component: str) -> int:
         """Pods of a component that are ending."""
         return sum(pod.component == component and pod.terminating for _, pod in self._cache.of_kind(key, POD))
@@ -208,7 +221,7 @@ class Cluster:
         """The stack is gone."""
         self._written.pop(key, None)
 
-    async def _apply(self, owner: Owner, kind: Kind, child: Child) -> ChildFailure | None:
+    async def _apply(self, owner: Owner, kind: Kind, child: Child, had: int) -> ChildFailure | None:
         wanted = digest(child)
         known = self._cache.get(owner.key, kind, child.name)
         if known is None or known.owner != owner.uid or known.terminating:
@@ -218,7 +231,7 @@ class Cluster:
         if known is not None and known.owner != owner.uid:
             return name_conflict(kind, owner.key.namespace, child.name)
         try:
-            now = await self._write(owner, kind, child, known)
+            now = await self._write(owner, kind, child, known, had)
         except ApiRefusal as refusal:
             failure = child_failure(kind, owner.key.namespace, child.name, refusal)
             if failure is None:
@@ -244,13 +257,13 @@ class Cluster:
         _wait_for_end(owner, kind, metadata)
         return known
 
-    async def _write(self, owner: Owner, kind: Kind, child: Child, known: Seen | None) -> Seen:
+    async def _write(self, owner: Owner, kind: Kind, child: Child, known: Seen | None, had: int) -> Seen:
         manifest = child_manifest(owner, child, known.uid if known else None)
         if child.replicas is None:
             return await self._patch(owner.key, kind, child.name, manifest, names.FIELD_MANAGER)
         if known is None:
             # Created with its size in one write; the size changes hands in the next two.
-            sized = with_size(manifest, self._first_size(owner.key, child))
+            sized = with_size(manifest, self._first_size(owner.key, child, had))
             known = await self._patch(owner.key, kind, child.name, sized, names.FIELD_MANAGER)
             manifest = child_manifest(owner, child, known.uid)
         if known.owns_replicas:
@@ -258,11 +271,11 @@ class Cluster:
             await self._patch_part(owner.key, kind, child.name, {"spec": {"replicas": size}}, SIZE_MANAGER)
         return await self._patch(owner.key, kind, child.name, manifest, names.FIELD_MANAGER)
 
-    def _first_size(self, key: Key, child: Child) -> int:
-        """The greater of what the stack asks for and what the autoscaler last wished."""
+    def _first_size(self, key: Key, child: Child, had: int) -> int:
+        """The greatest of what the stack asks for, what the autoscaler last wished, and what there was before."""
         autoscaler = self._cache.get(key, AUTOSCALER, child.name)
         wish = autoscaler.state.desired if autoscaler and isinstance(autoscaler.state, Autoscaling) else 0
-        return max(child.replicas or 0, wish)
+        return max(child.replicas or 0, wish, had)
 
     async def _patch_part(self, key: Key, kind: Kind, name: str, body: Mapping[str, Any], manager: str) -> Seen:
         """Apply a few fields of an object that is there, under a manager of their own."""

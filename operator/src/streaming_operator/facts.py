@@ -114,5 +114,5 @@ class Observed:
     # HPA's own conditions that say it cannot scale, as (name, message).
     scaling_blocked: tuple[tuple[str, str], ...] = ()
     route_accepted: tuple[bool, str] | None = None
-    # The gateway's new pods wait until fewer old ones drain.
+    # The gateway's rollout, one that is under way too, waits until fewer of its pods drain.
     gateway_held: bool = False

@@ -1,6 +1,7 @@
 """What the operator counts. Labels are kinds, verbs and outcomes; nothing of a stack's content."""
 
 import contextlib
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from stack_model.api import ConditionType
@@ -38,13 +39,39 @@ class OperatorMetrics:
         )
         self.objects = Gauge(f"{name}objects", "Children and pods that are watched.", registry=self.registry)
         self.stacks = Gauge(f"{name}stacks", "StreamingStacks that are watched.", registry=self.registry)
+        self.costs_due = Gauge(
+            f"{name}deletion_costs_due", "Pods whose deletion cost is still to be written.", registry=self.registry
+        )
         self.conditions = Gauge(
             f"{name}stack_condition", "1 where the condition is True, 0 where it is not.",
             ["namespace", "stack", "type"], registry=self.registry,
         )  # fmt: skip
+        where = ["namespace", "stack", "component", "model"]
+        self.draining_pods = Gauge(
+            f"{name}stack_draining_pods", "Pods that end when their sessions or streams have.", where,
+            registry=self.registry,
+        )  # fmt: skip
+        self.draining_sessions = Gauge(
+            f"{name}stack_draining_sessions", "Open sessions or streams on pods that drain.", where,
+            registry=self.registry,
+        )  # fmt: skip
+        # By stack, what it has gauges of.
+        self._draining: dict[tuple[str, str], set[tuple[str, str]]] = {}
+
+    def count_draining(self, namespace: str, stack: str, pods: Mapping[tuple[str, str], tuple[int, int]]) -> None:
+        """Pods that drain and what is open on them, by component and model; of what is not named any more, nothing."""
+        for gone in self._draining.get((namespace, stack), set()) - pods.keys():
+            self.draining_pods.remove(namespace, stack, *gone)
+            self.draining_sessions.remove(namespace, stack, *gone)
+        self._draining[namespace, stack] = set(pods)
+        for where, (count, active) in pods.items():
+            self.draining_pods.labels(namespace, stack, *where).set(count)
+            self.draining_sessions.labels(namespace, stack, *where).set(active)
 
     def forget_stack(self, namespace: str, stack: str) -> None:
-        """A stack is gone: it has no conditions any more."""
+        """A stack is gone: nothing is told of it any more."""
+        self.count_draining(namespace, stack, {})
+        self._draining.pop((namespace, stack), None)
         for type_ in ConditionType:
             with contextlib.suppress(KeyError):  # it never had that one
                 self.conditions.remove(namespace, stack, type_.value)

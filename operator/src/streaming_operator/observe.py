@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from streaming_operator import names
 from streaming_operator.cache import ChildKey
@@ -14,6 +15,7 @@ Read = Callable[[Seen], Reading | None]
 # The worst licence state wins: one proxy that cannot check in is worth knowing.
 _LICENSE_STATES = ("Failed", "TrustBased", "Ready", "Connected")
 _MOST_BLOCKED = 5
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 def observe(
@@ -23,15 +25,20 @@ def observe(
     read: Read,
     failures: Sequence[ChildFailure] = (),
     held: Sequence[str] = (),
+    sizes: Mapping[str, int] = _NONE,
 ) -> Observed:
-    """What is there of `stack` with these `models`, those that leave included."""
+    """What is there of `stack` with these `models`, those that leave included.
+
+    `sizes`: how many pods a Deployment had, by name; that is still wanted where it is missing and cannot be made.
+    """
     pods = [seen for (kind, _), seen in children.items() if kind == POD.name and not _finished(seen)]
     by_component: dict[tuple[str, str], list[Seen]] = {}
     for pod in pods:
         by_component.setdefault((pod.component, pod.pool), []).append(pod)
 
     def part(kind: str, name: str, component: str, pool: str = "") -> PodsFact:
-        return _pods_fact(children.get((kind, name)), by_component.get((component, pool), []), read)
+        missing = Size(desired=sizes.get(name, 0))
+        return _pods_fact(children.get((kind, name)), missing, by_component.get((component, pool), []), read)
 
     proxies = [reading for pod in by_component.get((names.LICENSE_PROXY, ""), ()) if (reading := read(pod))]
     stores = [reading for pod in by_component.get((names.MODEL_STORE, ""), ()) if (reading := read(pod))]
@@ -56,8 +63,8 @@ def observe(
     )
 
 
-def _pods_fact(workload: Seen | None, pods: Sequence[Seen], read: Read) -> PodsFact:
-    size = workload.state if workload and isinstance(workload.state, Size) else Size(desired=0, rolled=False)
+def _pods_fact(workload: Seen | None, missing: Size, pods: Sequence[Seen], read: Read) -> PodsFact:
+    size = workload.state if workload and isinstance(workload.state, Size) else missing
     staying = [pod for pod in pods if not pod.terminating]
     draining = [pod for pod in pods if pod.terminating]
     blocked = list(

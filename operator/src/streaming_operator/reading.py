@@ -42,15 +42,21 @@ def summary(readings: Iterable[tuple[Seen, Reading | None]]) -> Summary:
     return {where: (*counts, frozenset(states[where])) for where, counts in sums.items()}
 
 
-def is_notable(told: Summary | None, now: Summary) -> bool:
-    """Whether to look at the stack: another state, a count to or from zero, or one that moved by a tenth."""
+def has_news(told: Summary | None, now: Summary) -> bool:
+    """Whether to look at the stack at once: other parts that speak, or another state of one."""
     if told is None or told.keys() != now.keys():
         return True
-    for where, (active, capacity, states) in now.items():
-        active_told, capacity_told, states_told = told[where]
-        if states != states_told or _moved(active_told, active) or _moved(capacity_told, capacity):
-            return True
-    return False
+    return any(states != told[where][2] for where, (_, _, states) in now.items())
+
+
+def is_notable(told: Summary | None, now: Summary) -> bool:
+    """Whether to look at the stack: news, a count to or from zero, or one that moved by a tenth."""
+    if told is None or has_news(told, now):
+        return True
+    return any(
+        _moved(told[where][0], active) or _moved(told[where][1], capacity)
+        for where, (active, capacity, _) in now.items()
+    )
 
 
 def _moved(before: object, now: object) -> bool:

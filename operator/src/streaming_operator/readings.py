@@ -1,10 +1,12 @@
 """What pods say of themselves: sessions and capacity, the licence's state, usage not yet delivered, models in store.
 
-Read from the pods' own ports at most every half minute, and seldomer where there are very many pods. A stack is looked
-at again only where a count moved notably, so that a thousand busy stacks cause no thousand reconciles.
+Read from the pods' own ports every ten seconds, and seldomer where there are very many pods. A stack is looked at again
+only where something moved notably, and for counts at most every half minute: a thousand busy stacks cause no thousand
+reconciles.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -15,13 +17,15 @@ from streaming_operator import names
 from streaming_operator.cache import Cache
 from streaming_operator.exposition import total
 from streaming_operator.kinds import POD, Key
-from streaming_operator.reading import Reading, Summary, is_notable, summary
+from streaming_operator.reading import Reading, Summary, has_news, is_notable, summary
 from streaming_operator.seen import PodState, Seen
 
 TIMEOUT_SECONDS = 3.0
 LARGEST_BYTES = 4 * 1024 * 1024
 SIDE_BY_SIDE = 16
 PODS_PER_SECOND = 50.0
+# The status takes new counts every half minute, and what it is told before that is lost on it.
+COUNTS_SECONDS = 31.0
 
 
 class _LicenseStatus(msgspec.Struct):
@@ -41,14 +45,25 @@ class _StoredModels(msgspec.Struct):
 
 
 class Readings:
-    """The last readings, by pod uid, and the loop that takes them."""
+    """The last readings, by pod uid, and the loop that takes them.
 
-    def __init__(self, cache: Cache, http: httpx2.AsyncClient, notable: Callable[[Key], None]) -> None:
+    `notable` is told of stacks to look at again, `taken` of every stack whose pods were read; `clock` is monotonic.
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        http: httpx2.AsyncClient,
+        notable: Callable[[Key], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._cache = cache
         self._http = http
         self._notable = notable
+        self._clock = clock
+        self.taken: Callable[[Key], None] = lambda _: None
         self._taken: dict[str, Reading] = {}
-        self._told: dict[Key, Summary] = {}
+        self._told: dict[Key, tuple[Summary, float]] = {}
         self._gate = asyncio.Semaphore(SIDE_BY_SIDE)
 
     def get(self, pod: Seen) -> Reading | None:
@@ -79,6 +94,7 @@ class Readings:
         if pods:
             await asyncio.gather(*(self._take(pod) for pod in pods))
             self._tell(key, pods)
+            self.taken(key)
         else:
             self._told.pop(key, None)
         return {pod.uid for pod in pods}
@@ -139,8 +155,10 @@ class Readings:
 
     def _tell(self, key: Key, pods: list[Seen]) -> None:
         now = summary((pod, self._taken.get(pod.uid)) for pod in pods)
-        if is_notable(self._told.get(key), now):
-            self._told[key] = now
+        told, at = self._told.get(key, (None, 0.0))
+        rested = self._clock() - at >= COUNTS_SECONDS
+        if has_news(told, now) or (rested and is_notable(told, now)):
+            self._told[key] = now, self._clock()
             self._notable(key)
 
 

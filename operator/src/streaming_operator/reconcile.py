@@ -1,6 +1,6 @@
 """One stack, from what is wanted to what is there: the story that is told again whenever something changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from streaming_operator.api_server import ApiServer
 from streaming_operator.cache import Cache
 from streaming_operator.checks.accepted import REASONS
 from streaming_operator.children import build_children
+from streaming_operator.children.child import Child
 from streaming_operator.children.optional_apis import HTTP_ROUTE
 from streaming_operator.cluster import Applied, Cluster, Refused, Waiting
 from streaming_operator.facts import Inputs
@@ -25,8 +26,10 @@ from streaming_operator.observe import observe
 from streaming_operator.reading import Reading
 from streaming_operator.readings import Readings
 from streaming_operator.references import references
+from streaming_operator.rollouts import must_wait
+from streaming_operator.sizes import last_sizes
 from streaming_operator.stacks import Stacks
-from streaming_operator.status import compute_status, flips, rejected_status
+from streaming_operator.status import COUNTS_EVERY, compute_status, flips, rejected_status
 
 # What was refused may be taken later, and nothing tells when.
 REFUSED_SECONDS = 10.0
@@ -83,18 +86,42 @@ class Reconciler:
         staying = await self._leaving(owner, stack)
         inputs = await self.gatherer.gather(owner, stack, staying, self._undelivered(owner.key, stack))
         children = build_children(stack, inputs)
-        applied = await self.cluster.apply_all(owner, children, self._held(owner.key, stack))
+        applied = await self._apply(owner, stack, children)
         await self.cluster.prune(owner, children, whole=applied.whole and not _lacks_route(stack, inputs))
         status = self._status(owner.key, stack, inputs, applied)
         await self._report(owner, stack.status, status, document.get("status"))
         await self._end_former(owner.key, document["metadata"]["creationTimestamp"])
         return self._again(stack, inputs, applied, status)
 
+    async def _apply(self, owner: Owner, stack: StreamingStack, children: Sequence[Child]) -> Applied:
+        """While too many gateways drain, no rollout of the gateway begins, and one under way goes no further."""
+        key, gateway = owner.key, names.gateway(owner.key.name)
+        draining, most = self.cluster.draining(key, names.GATEWAY), stack.spec.gateway.max_draining_pods
+        waits = must_wait(self.cache.get(key, DEPLOYMENT, gateway), draining, most)
+        if waits:
+            await self.cluster.hold(key, gateway, wait=True)
+        held = (gateway,) if draining > most else ()
+        applied = await self.cluster.apply_all(owner, children, held, last_sizes(key.name, stack.status))
+        if not waits:
+            await self.cluster.hold(key, gateway, wait=False)
+        elif gateway not in applied.held:
+            applied.held.append(gateway)
+        return applied
+
     def _status(self, key: Key, stack: StreamingStack, inputs: Inputs, applied: Applied) -> StackStatus:
         models = [model.name for model in (*stack.spec.models, *inputs.leaving)]
         observed = observe(
-            key.name, models, self.cache.children(key), self.readings.get, applied.failures, applied.held
+            key.name,
+            models,
+            self.cache.children(key),
+            self.readings.get,
+            applied.failures,
+            applied.held,
+            last_sizes(key.name, stack.status),
         )
+        parts = {(names.GATEWAY, ""): observed.gateway, **{(names.ASR, m): pods for m, pods in observed.models.items()}}
+        draining = {k: (pods.draining, pods.draining_active or 0) for k, pods in parts.items() if pods.draining}
+        self.metrics.count_draining(key.namespace, key.name, draining)
         for failure in applied.failures:
             self.metrics.refused_children.labels(failure.reason).inc()
         return compute_status(stack, inputs, observed, stack.status, self.clock())
@@ -169,11 +196,6 @@ class Reconciler:
                 found[seen.uid] = reading
         return found
 
-    def _held(self, key: Key, stack: StreamingStack) -> tuple[str, ...]:
-        """The gateway, while too many of its pods drain."""
-        draining = self.cluster.draining(key, names.GATEWAY)
-        return (names.gateway(key.name),) if draining > stack.spec.gateway.max_draining_pods else ()
-
     async def _end(self, key: Key, *, gone: bool) -> float | None:
         """The stack is deleted. The garbage collector does the rest; its gateways end soon instead of in hours."""
         if gone:
@@ -211,6 +233,8 @@ class Reconciler:
             waits.append(FAILING_INPUT_SECONDS)
         if inputs.leaving or applied.held or self.stacks.is_ending(_key(stack)):
             waits.append(leaving.LOOK_AGAIN_SECONDS)
+        if status.gateway.draining or any(model.draining for model in status.models):
+            waits.append(COUNTS_EVERY.total_seconds() + 1)  # their sessions are told until the last one ends
         if any(condition.reason is Reason.LOADING_MODEL for condition in status.conditions):
             waits.append(LOADING_SECONDS)
         if inputs.license.expires is not None:

@@ -14,6 +14,7 @@ from streaming_operator.api_errors import ApiRefusal, ApiUnreachable
 from streaming_operator.api_server import ApiServer, connect
 from streaming_operator.cache import Cache
 from streaming_operator.cluster import Cluster
+from streaming_operator.cost_writer import CostWriter
 from streaming_operator.discovery import FRESH_SECONDS, Discovery, Offer
 from streaming_operator.facts import Inputs, LicenseFact
 from streaming_operator.handlers import watch_stacks
@@ -51,6 +52,7 @@ class Operator:
     readings: Readings
     reconciler: Reconciler
     sightings: Sightings
+    costs: CostWriter
 
     def notice(self, key: Key, deleted: bool) -> None:
         """kopf saw a StreamingStack."""
@@ -100,7 +102,9 @@ def build(settings: OperatorSettings, api: ApiServer, metrics: OperatorMetrics) 
         unlisted_after=timedelta(seconds=settings.unlisted_seconds),
     )
     sightings = Sightings(cache, stacks, queue.add)
-    return Operator(settings, metrics, cache, stacks, queue, api, discovery, readings, reconciler, sightings)
+    costs = CostWriter(api, cache, readings.get, sightings.sighted, metrics)
+    readings.taken = costs.taken
+    return Operator(settings, metrics, cache, stacks, queue, api, discovery, readings, reconciler, sightings, costs)
 
 
 async def run(settings: OperatorSettings) -> None:
@@ -135,6 +139,7 @@ async def _run(operator: Operator) -> None:
                 *_withdrawing(operator, parts),
                 parts.create_task(queue.resync(operator.stacks.known, settings.resync_seconds)),
                 parts.create_task(operator.readings.run(settings.readings_seconds)),
+                parts.create_task(operator.costs.run()),
             ]
             # Last, as kopf cancels what was started after it when it ends.
             await watch_stacks(operator.notice, settings.namespaces, settings.pod_name)

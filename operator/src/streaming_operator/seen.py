@@ -14,6 +14,10 @@ from streaming_operator import names
 from streaming_operator.kinds import AUTOSCALER, DEPLOYMENT, HTTP_ROUTE, POD, STATEFUL_SET, Kind
 
 LEAVING_SINCE = f"{names.GROUP}/leaving-since"
+# Of Kubernetes: a ReplicaSet that shrinks ends the pods with the lowest first; without it a pod has 0.
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+# Holds a rollout that is under way.
+HOLD_MANAGER = f"{names.FIELD_MANAGER}-hold"
 _HASH_BYTES = 8
 # What Kubernetes' own controllers write on our children.
 _CONTROLLERS_ANNOTATIONS = frozenset(
@@ -78,8 +82,10 @@ class Size(msgspec.Struct, frozen=True, gc=False):
 
     desired: int = 1
     ready: int = 0
-    # The controller has seen the latest spec, and every pod is of it.
+    # The controller has seen the latest spec, every pod is of it, and there are as many as wanted.
     rolled: bool = False
+    # The same, whether there are as many or not: no rollout is under way.
+    updated: bool = False
     # Why the controller cannot make pods: a quota, an admission policy.
     failure: str = ""
 
@@ -124,7 +130,12 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
     terminating: bool = False
     # Our field manager holds spec.replicas: an apply without it would reset the size.
     owns_replicas: bool = False
+    # Of a Deployment: its rollout was told to wait, by us.
+    held: bool = False
     leaving_since: str = ""
+    # Of a pod: the Deployment whose ReplicaSet made it, and what its annotation says.
+    workload: str = ""
+    deletion_cost: int = 0
     state: State | None = None
 
 
@@ -144,8 +155,11 @@ def seen(kind: Kind, body: bytes | msgspec.Raw) -> tuple[Metadata, Seen]:
         component=_kept(labels.get(names.COMPONENT)),
         pool=_kept(labels.get(names.POOL)),
         terminating=metadata.deletion_timestamp is not None,
-        owns_replicas=kind in (DEPLOYMENT, STATEFUL_SET) and _owns_replicas(metadata),
+        owns_replicas=kind in (DEPLOYMENT, STATEFUL_SET) and _owns(metadata, names.FIELD_MANAGER, b'"f:replicas"'),
+        held=kind is DEPLOYMENT and _owns(metadata, HOLD_MANAGER, b'"f:paused"'),
         leaving_since=(metadata.annotations or {}).get(LEAVING_SINCE, "") if kind is DEPLOYMENT else "",
+        workload=_kept(_deployment_of(metadata)) if kind is POD else "",
+        deletion_cost=_deletion_cost(metadata) if kind is POD else 0,
         state=_state(kind, whole),
     )
 
@@ -171,14 +185,28 @@ def _drift(kind: Kind, whole: _Whole) -> bytes:
     return blake2b(msgspec.json.encode(told, order="sorted"), digest_size=_HASH_BYTES).digest()
 
 
-def _owns_replicas(metadata: Metadata) -> bool:
+def _owns(metadata: Metadata, manager: str, field: bytes) -> bool:
     return any(
-        entry.manager == names.FIELD_MANAGER
+        entry.manager == manager
         and entry.operation == "Apply"
         and not entry.subresource
-        and b'"f:replicas"' in bytes(entry.fields_v1)
+        and field in bytes(entry.fields_v1)
         for entry in metadata.managed_fields or ()
     )
+
+
+def _deployment_of(metadata: Metadata) -> str:
+    """The name of a pod's Deployment, told by that of its ReplicaSet; empty for a pod that none made."""
+    suffix = f"-{(metadata.labels or {}).get('pod-template-hash', '')}"
+    owners = (owner.name for owner in metadata.owner_references or () if owner.kind == "ReplicaSet")
+    return next((name.removesuffix(suffix) for name in owners if suffix != "-" and name.endswith(suffix)), "")
+
+
+def _deletion_cost(metadata: Metadata) -> int:
+    try:
+        return int((metadata.annotations or {}).get(DELETION_COST, "0"))
+    except ValueError:  # the API server lets none in
+        return 0
 
 
 def _state(kind: Kind, whole: _Whole) -> State | None:
@@ -229,6 +257,7 @@ def _size(whole: _Whole) -> Size:
         desired=spec.replicas,
         ready=status.ready_replicas,
         rolled=current and updated and status.replicas == spec.replicas,
+        updated=current and updated,
         failure=failure,
     )
 

@@ -35,7 +35,7 @@ class OperatorSettings(ServiceSettings):
     workers: int = Field(default=4, ge=1, le=64, validation_alias="WORKERS", description="Stacks at once.")
     resync_seconds: float = Field(default=300, ge=1, le=86400, validation_alias="RESYNC_SECONDS")
     readings_seconds: float = Field(
-        default=30, ge=1, le=3600, validation_alias="READINGS_SECONDS", description="How often pods' metrics are read."
+        default=10, ge=1, le=3600, validation_alias="READINGS_SECONDS", description="How often pods' metrics are read."
     )
     unlisted_seconds: float = Field(
         default=90,

@@ -69,6 +69,7 @@ def compute_status(
             desired=observed.gateway.desired,
             draining=observed.gateway.draining,
             sessions=_active(observed.gateway),
+            draining_sessions=_draining_active(observed.gateway),
             capacity=observed.gateway.capacity,
         ),
         models=[_model(view, model) for model in pools(stack, inputs)],
@@ -182,6 +183,10 @@ def _active(pods: PodsFact) -> int | None:
     return sum(known) if known else None
 
 
+def _draining_active(pods: PodsFact) -> int | None:
+    return pods.draining_active if pods.draining else None
+
+
 def _model(view: View, model: Model) -> ModelStatus:
     pods = view.observed.models.get(model.name, PodsFact())
     leaving = model not in view.stack.spec.models
@@ -191,6 +196,7 @@ def _model(view: View, model: Model) -> ModelStatus:
         desired=pods.desired,
         draining=pods.draining,
         streams=_active(pods),
+        draining_streams=_draining_active(pods),
         capacity=pods.capacity,
         digest=view.observed.digests.get(model.name),
         phase=ModelPhase.DRAINING if leaving else phase(view, model),
@@ -210,10 +216,12 @@ def _with_steady_counts(status: StackStatus, previous: StackStatus | None) -> St
 
 def _counts(status: StackStatus) -> Iterator[tuple[tuple[str, str], int | None]]:
     yield ("gateway", "sessions"), status.gateway.sessions
+    yield ("gateway", "draining_sessions"), status.gateway.draining_sessions
     yield ("gateway", "capacity"), status.gateway.capacity
     yield ("usage", "backlog"), status.usage.backlog
     for model in status.models:
         yield (f"models/{model.name}", "streams"), model.streams
+        yield (f"models/{model.name}", "draining_streams"), model.draining_streams
         yield (f"models/{model.name}", "capacity"), model.capacity
 
 
@@ -221,12 +229,26 @@ def _with_counts(status: StackStatus, told: dict[tuple[str, str], int | None], t
     def of(what: str, *fields: str) -> dict[str, int | None]:
         return {field: told.get((what, field)) for field in fields}
 
+    def draining(what: str, field: str, pods: int) -> dict[str, int | None]:
+        return of(what, field) if pods else {field: None}  # not a moment longer than the pods
+
     return status.model_copy(
         update={
-            "gateway": status.gateway.model_copy(update=of("gateway", "sessions", "capacity")),
+            "gateway": status.gateway.model_copy(
+                update={
+                    **of("gateway", "sessions", "capacity"),
+                    **draining("gateway", "draining_sessions", status.gateway.draining),
+                }
+            ),
             "usage": status.usage.model_copy(update=of("usage", "backlog")),
             "models": [
-                model.model_copy(update=of(f"models/{model.name}", "streams", "capacity")) for model in status.models
+                model.model_copy(
+                    update={
+                        **of(f"models/{model.name}", "streams", "capacity"),
+                        **draining(f"models/{model.name}", "draining_streams", model.draining),
+                    }
+                )
+                for model in status.models
             ],
             "counts_time": time,
         }

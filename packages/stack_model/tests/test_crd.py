@@ -138,7 +138,17 @@ def test_every_rule_names_its_field() -> None:
 def test_the_columns_show_what_an_operator_of_the_service_looks_for_first() -> None:
     (version,) = definition()["spec"]["versions"]
     columns = [column["name"] for column in version["additionalPrinterColumns"] if "priority" not in column]
-    assert columns == ["Ready", "Reason", "Sessions", "Capacity", "Draining", "Licence", "URL", "Age"]
+    assert columns == [
+        "Ready",
+        "Reason",
+        "Sessions",
+        "Capacity",
+        "Draining",
+        "Draining Sessions",
+        "Licence",
+        "URL",
+        "Age",
+    ]
     assert definition()["spec"]["names"]["shortNames"] == ["sst"]
     assert version["subresources"] == {"status": {}}
 

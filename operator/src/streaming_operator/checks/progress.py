@@ -23,7 +23,7 @@ def _is_blocked(view: View) -> Finding | None:
 
 def _gateway_waits_for_drain(view: View) -> Finding | None:
     pods, most = view.observed.gateway, view.stack.spec.gateway.max_draining_pods
-    if not view.observed.gateway_held and (pods.rolled or pods.draining <= most):
+    if not view.observed.gateway_held:
         return None
     return Finding(
         Reason.WAITING_FOR_DRAIN,

@@ -44,6 +44,8 @@ from streaming_operator.facts import Inputs
 # Streams move to another pod meanwhile.
 _DRAIN_SECONDS = 20
 _GRACE_SECONDS = PRE_STOP_SECONDS + _DRAIN_SECONDS + 30
+# Its scratch volumes would keep a node that is nearly empty from being taken away, and its streams move.
+MAY_MOVE = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}
 # Large images and models are fetched before anything loads.
 _FETCH_SECONDS = 1500
 
@@ -101,6 +103,7 @@ def _pod(stack: StreamingStack, inputs: Inputs, model: Model) -> Pod:
         node_selector=gpu.node_selector if gpu else {},
         runtime_class=gpu.runtime_class_name if gpu else None,
         node_affinity=large_enough(model) if gpu else None,
+        annotations=MAY_MOVE,
     )
 
 

@@ -19,6 +19,7 @@ _COLUMNS = (
     ("Sessions", "integer", ".status.gateway.sessions", "Open sessions."),
     ("Capacity", "integer", ".status.gateway.capacity", "Sessions that fit."),
     ("Draining", "integer", ".status.gateway.draining", "Gateway pods that end when their sessions have."),
+    ("Draining Sessions", "integer", ".status.gateway.drainingSessions", "Open sessions on pods that drain."),
     ("Licence", "string", ".status.license.state", "The licence as the licence proxies see it."),
     ("URL", "string", ".status.endpoint", "Where clients connect."),
     ("Age", "date", ".metadata.creationTimestamp", "Since when it is there."),

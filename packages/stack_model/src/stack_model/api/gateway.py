@@ -136,7 +136,8 @@ class Gateway(SpecModel):
         default=20,
         ge=1,
         le=1000,
-        description="A new rollout waits while more pods than this still drain, each for up to maxSessionSeconds.",
+        description="A rollout, one that is under way too, waits while more pods than this still drain, each for up to "
+        "maxSessionSeconds.",
     )
     expose: Expose = Field(default_factory=Expose, description="How clients outside of the cluster come in.")
     resources: Resources = Field(default_factory=_gateway_resources, description="CPU and memory of one pod.")

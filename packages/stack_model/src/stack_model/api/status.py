@@ -134,7 +134,8 @@ class GatewayStatus(StatusModel):
     ready: Count = Field(default=0, description="Pods that take sessions.")
     desired: Count = Field(default=0, description="Pods that there should be.")
     draining: Count = Field(default=0, description="Pods that end when their sessions have.")
-    sessions: Count | None = Field(default=None, description="Open sessions.")
+    sessions: Count | None = Field(default=None, description="Open sessions, those on pods that drain among them.")
+    draining_sessions: Count | None = Field(default=None, description="Open sessions on pods that drain.")
     capacity: Count | None = Field(default=None, description="Sessions that the ready pods can hold.")
 
 
@@ -145,7 +146,8 @@ class ModelStatus(StatusModel):
     ready: Count = Field(default=0, description="Pods that take streams.")
     desired: Count = Field(default=0, description="Pods that there should be.")
     draining: Count = Field(default=0, description="Pods that end when their streams have.")
-    streams: Count | None = Field(default=None, description="Open streams.")
+    streams: Count | None = Field(default=None, description="Open streams, those on pods that drain among them.")
+    draining_streams: Count | None = Field(default=None, description="Open streams on pods that drain.")
     capacity: Count | None = Field(default=None, description="Streams that the ready pods can hold.")
     digest: str | None = Field(default=None, description="sha256 over the sorted 'sha256  path' lines of its files.")
     phase: Annotated[ModelPhase, _Word] = Field(default=ModelPhase.UNAVAILABLE, description="Where the pool is.")
