@@ -17,6 +17,7 @@ _IMAGES = {
     "IMAGE_OPERATOR": "operator",
     "IMAGE_MODELS": "test-models",
     "IMAGE_SCRIPTED": "scripted",
+    "IMAGE_SCRIPTED_NEXT": "scripted-next",
 }
 
 

@@ -11,8 +11,10 @@ from e2e_cluster.doors import door as door_of
 from e2e_cluster.errors import ClusterError
 from e2e_cluster.plan import plan
 from listener import resolving
-from live_namespace import LiveNamespace, live_namespace
-from plain_stack import PlainStack, raise_stack
+from live_namespace import LiveNamespace, live_namespace, until
+from operated_stack import OperatedStack, install, issue_license, through_gateway
+from plain_stack import STARTUP_SECONDS, PlainStack, is_served, raise_stack
+from scripted_stack import Running, small_stack
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +50,25 @@ def stack(
     raised = raise_stack(namespace, images, tmp_path_factory.mktemp("license"))
     with resolving(door.domain, door.ingress_address, str(door.ca_file)):
         yield raised
+
+
+@pytest.fixture(scope="session")
+def scripted(door: Door, images: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """An operated stack with a scripted pool, served with and without TLS; its troubles need a local cluster."""
+    if door.cluster != "local":
+        pytest.skip(f"not run: containers of CLUSTER={door.cluster} cannot be frozen or killed")
+    with live_namespace(door, "operator") as operator, live_namespace(door, "scripted") as space:
+        install(operator, space, images)
+        issue_license(space, tmp_path_factory.mktemp("license"))
+        stack = OperatedStack(space, "scripted")
+        spec = small_stack(images)
+        spec["gateway"]["expose"] = through_gateway(stack, listener=None)
+        stack.create(spec)
+        running = Running(stack, operator)
+        running.settle(STARTUP_SECONDS)
+        until(f"{stack.host} is served", lambda: is_served(door, stack.host), 60)
+        with resolving(door.domain, door.ingress_address, str(door.ca_file)):
+            yield running
 
 
 @pytest.fixture(scope="session")

@@ -88,6 +88,11 @@ class OperatedStack:
             GROUP, VERSION, self.namespace.name, PLURAL, self.name, {"spec": dict(spec)}
         )
 
+    def spec(self) -> dict[str, Any]:
+        """Its spec as it is now."""
+        found = self._api.get_namespaced_custom_object(GROUP, VERSION, self.namespace.name, PLURAL, self.name)
+        return dict(found["spec"])
+
     def delete(self) -> None:
         """In the background, as kubectl does."""
         self._api.delete_namespaced_custom_object(GROUP, VERSION, self.namespace.name, PLURAL, self.name)
@@ -188,10 +193,10 @@ def example(name: str, files: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def through_gateway(stack: OperatedStack) -> dict[str, Any]:
-    """`spec.gateway.expose` for the HTTPS listener of the cluster's Gateway."""
+def through_gateway(stack: OperatedStack, listener: str | None = "https") -> dict[str, Any]:
+    """`spec.gateway.expose` for the cluster's Gateway: its HTTPS listener, or every one."""
     namespace, name = stack.namespace.door.gateway.split("/")
-    parent = {"name": name, "namespace": namespace, "sectionName": "https"}
+    parent = {"name": name, "namespace": namespace, **({"sectionName": listener} if listener else {})}
     return {"type": "HTTPRoute", "hostnames": [stack.host], "parentRefs": [parent]}
 
 
