@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from streaming_asr.engine import VAD_FRAME, Window
-from streamingstack_bench.long_script import long_script
+from streamingstack_bench.long_script import long_script, quiet_end
 from streamingstack_bench.peer import opening, play
 from streamingstack_bench.scripted import (
     PER_MS,
@@ -94,3 +94,12 @@ def test_words_between_two_positions_are_those_that_start_there() -> None:
     cut = starts[len(starts) // 2]
     assert len(script.between(0, cut * PER_MS)) == bisect_left(starts, cut)
     assert [*script.between(0, cut * PER_MS), *script.between(cut * PER_MS, 10**9)] == script.words
+
+
+@pytest.mark.parametrize("seconds", [10, 60, 599])
+def test_a_quiet_end_lies_in_a_pause_that_ends_turns(seconds: int) -> None:
+    script = long_script(600)
+    end = 1000 * quiet_end(script, seconds)
+    assert seconds * 1000 - 30_000 < end <= seconds * 1000
+    assert max(word.end_ms for word in script.words if word.start_ms < end) < end - 1280
+    assert quiet_end(script, 1) == 0

@@ -104,6 +104,10 @@ class Running:
         """How many streams its recognisers have."""
         return sum(int(self.metric(pod, "streaming_asr_streams_active")) for pod in self.recognisers(model))
 
+    def losses_since(self, at: float) -> list[Loss]:
+        """The same since a moment of `time.time()`."""
+        return self.losses(datetime.fromtimestamp(at, UTC))
+
     def losses(self, since: datetime) -> list[Loss]:
         """What the gateways noticed since then."""
         found = []
@@ -115,14 +119,17 @@ class Running:
             found += [loss for line in text.splitlines() if (loss := _loss(line)) and loss.at >= since]
         return found
 
-    def metric(self, pod: V1Pod, name: str, port: int = 9090) -> float:
-        """A metric of one pod, summed over its labels; 0 where there is none."""
+    def page(self, pod: V1Pod, port: int = 9090) -> str:
+        """The metrics of one pod."""
         with (
             self.namespace.forwarded(f"pod/{pod.metadata.name}", port) as local,
             urllib.request.urlopen(f"http://127.0.0.1:{local}/metrics", timeout=10) as page,
         ):
-            values = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", page.read().decode(), re.M)
-        return sum(map(float, values))
+            return str(page.read().decode())
+
+    def metric(self, pod: V1Pod, name: str) -> float:
+        """A metric of one pod, summed over its labels; 0 where there is none."""
+        return sum(map(float, re.findall(rf"^{name}(?:{{.*}})? (\S+)$", self.page(pod), re.M)))
 
     def freeze(self, pod: V1Pod, container: str) -> None:
         """Stop a container's processes where they are."""

@@ -13,6 +13,7 @@ from e2e_chaos.sessions import Speech, speak_all
 from e2e_chaos.verdict import judge_all
 from live_namespace import until
 from scripted_stack import SCRIPT, SCRIPTED_MODEL, Running
+from streamingstack_bench.long_script import quiet_end
 
 SAID = [Word(word.text, word.start_ms, word.end_ms) for word in SCRIPT.words]
 SESSIONS = 4
@@ -30,7 +31,8 @@ class Talk:
 
 @contextlib.contextmanager
 def talk(running: Running, seconds: float) -> Iterator[Talk]:
-    """Sessions of that length, under way when the block begins; at its end each has heard every word once."""
+    """Sessions of about that length, under way when the block begins; at its end each has heard every word once."""
+    seconds = quiet_end(SCRIPT, seconds)
     speech = [Speech(f"scripted {number}", SCRIPTED_MODEL, seconds) for number in range(SESSIONS)]
     told = Talk()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:

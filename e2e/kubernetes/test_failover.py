@@ -34,7 +34,7 @@ def triton_killed(running: Running, pod: V1Pod) -> None:
 def test_a_recogniser_that_dies_is_missed_in_time_and_costs_its_sessions_no_word(
     scripted: Running, trouble: Callable[[Running, V1Pod], None]
 ) -> None:
-    with talk(scripted, 22):
+    with talk(scripted, 36):
         victim = scripted.hearing()
         sessions = int(scripted.metric(victim, "streaming_asr_streams_active"))
         at = datetime.now(UTC)
@@ -45,7 +45,7 @@ def test_a_recogniser_that_dies_is_missed_in_time_and_costs_its_sessions_no_word
 
 
 def test_a_recogniser_that_is_deleted_moves_its_sessions_away_while_it_drains(scripted: Running) -> None:
-    with talk(scripted, 35) as told:
+    with talk(scripted, 36) as told:
         victim = scripted.hearing()
         sessions = int(scripted.metric(victim, "streaming_asr_streams_active"))
         at = datetime.now(UTC)
@@ -57,7 +57,7 @@ def test_a_recogniser_that_is_deleted_moves_its_sessions_away_while_it_drains(sc
 
 
 def test_a_frozen_recogniser_is_left_and_not_chosen_again(scripted: Running) -> None:
-    with talk(scripted, 26):
+    with talk(scripted, 36):
         victim = scripted.hearing()
         sessions = int(scripted.metric(victim, "streaming_asr_streams_active"))
         at = datetime.now(UTC)
@@ -75,7 +75,7 @@ def test_a_frozen_recogniser_is_left_and_not_chosen_again(scripted: Running) -> 
 
 
 def test_a_load_balancer_that_is_killed_costs_a_session_one_failover_at_most(scripted: Running) -> None:
-    with talk(scripted, 22) as told:
+    with talk(scripted, 36) as told:
         at = datetime.now(UTC)
         for pod in scripted.stack.ready_pods("asr-lb")[:1]:
             scripted.kill(pod, "load-balancer")

@@ -4,6 +4,7 @@ People's speech as far as a recogniser's bookkeeping sees it: words come again, 
 do not; now and then somebody talks for long.
 """
 
+from itertools import pairwise
 from random import Random
 
 from streamingstack_bench.scripted import Script, ScriptWord
@@ -27,7 +28,7 @@ def long_script(seconds: float, *, seed: int = 1) -> Script:
     words: list[ScriptWord] = []
     at = 600
     while True:
-        for _ in range(random.choice((4, 7, 9, 12, 15, 40))):
+        for _ in range(random.choice((3, 4, 5, 6, 7, 8, 9, 12, 30))):
             text = words[-1].text if words and random.random() < _SAID_TWICE else random.choice(WORDS)
             length = random.randrange(180, 420, 20)
             if at + length > 1000 * seconds - 3000:
@@ -35,3 +36,13 @@ def long_script(seconds: float, *, seed: int = 1) -> Script:
             words.append(ScriptWord(text, at, at + length))
             at += length + random.randrange(40, 100, 10)
         at += random.randrange(*(_ENDS_TURN_MS if random.random() < 0.7 else _HESITATES_MS), 20)
+
+
+def quiet_end(script: Script, seconds: float) -> float:
+    """The last moment, in seconds, up to `seconds` at which a turn has just ended by silence; 0 where there is none."""
+    pauses = (
+        before.end_ms + _ENDS_TURN_MS[0] - 100
+        for before, after in pairwise(script.words)
+        if after.start_ms - before.end_ms >= _ENDS_TURN_MS[0]
+    )
+    return max((end for end in pauses if end <= 1000 * seconds), default=0) / 1000

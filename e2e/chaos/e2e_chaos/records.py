@@ -36,3 +36,29 @@ class Heard:
     def is_whole(self) -> bool:
         """Whether it ended as its client asked."""
         return self.terminated and self.code == 1000
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A stream that a gateway lost, by its log: when on the run's clock, whose, and why."""
+
+    at: float
+    session: str
+    reason: str
+
+
+@dataclass
+class Outcome:
+    """A whole run: what sessions heard, what gateways lost and counted, how busy the machine was.
+
+    `began` and all times are on the run's clock; `counted` are differences of the gateways' metrics by sample, and
+    `lag` those of the scripted recognisers' event loops at the end.
+    """
+
+    began: float
+    scripted: list[Heard]
+    speech: list[Heard]
+    lost: list[Lost] = field(default_factory=list)
+    counted: dict[str, float] = field(default_factory=dict)
+    lag: dict[str, float] = field(default_factory=dict)
+    busy: float = 0.0
