@@ -43,7 +43,9 @@ def description(images: Mapping[str, str], files: list[dict[str, Any]], sessions
     speech = speech_model(images["IMAGE_MODELS"], pods=SPEECH_PODS)
     del speech["source"]
     scripted = scripted_model(images["IMAGE_SCRIPTED"], pods=SCRIPTED_PODS, streams=max(sessions, 2))
-    scripted["resources"] = {"requests": {"cpu": "200m", "memory": "256Mi"}}
+    # A quarter of it is the recogniser's.
+    scripted["resources"] = {"requests": {"cpu": "400m", "memory": "256Mi"}}
+    speech["resources"] = {"requests": {"cpu": "200m", "memory": "512Mi"}}
     most = 2 * sessions + 20
     stays = {"nodeSelector": {"kubernetes.io/hostname": staying}}
     return {
@@ -52,7 +54,7 @@ def description(images: Mapping[str, str], files: list[dict[str, Any]], sessions
         "gateway": {
             "sessions": {"targetPerPod": most, "maxPerPod": most},
             "autoscaling": {"minReplicas": GATEWAYS, "maxReplicas": GATEWAYS},
-            "resources": {"requests": {"cpu": "300m", "memory": "256Mi"}},
+            "resources": {"requests": {"cpu": "200m", "memory": "256Mi"}},
             "pods": stays,
         },
         "modelStore": {"storage": {"size": "1Gi"}, "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}}},
