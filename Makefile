@@ -20,7 +20,7 @@ TYPED_TESTS := $(wildcard packages/*/tests) $(addprefix services/,$(addsuffix /t
 PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
 export PATH STREAMINGSTACK_AUDIO WORKERS
 
-.PHONY: help setup run up test e2e cluster-up cluster-down cluster-status check lint sizes types imports contract generate bench long-stream prompt-cost failover placement images images-check clean
+.PHONY: help setup run up test e2e cluster-up cluster-down cluster-status chaos check lint sizes types imports contract generate bench long-stream prompt-cost failover placement images images-check clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,8 @@ help:  ## This list
 		'MODEL=SPEECH_MODEL' 'what run asks for, else the default of the stack' \
 		'PORT_OFFSET=$(PORT_OFFSET)' 'shifts every port: a second stack beside the first' \
 		'SESSIONS=$(SESSIONS)' 'how many sessions at once bench measures' \
+		'CHAOS_SECONDS=600 CHAOS_SEED=1' 'how long chaos lasts, and what it is drawn from' \
+		'CHAOS_SESSIONS=100' 'scripted sessions of chaos; CHAOS_SPEECH=2 of real speech beside them' \
 		'STREAMINGSTACK_AUDIO=FOLDER' 'recordings of test and bench, now $(STREAMINGSTACK_AUDIO)' \
 		'IMAGES="gateway asr"' 'which images to build; REGISTRY= TAG= name them, PUSH=yes pushes them' \
 		'PYTEST_ARGS=' 'for pytest: paths, -k WORDS, -x, --durations=20' \
@@ -62,6 +64,10 @@ cluster-status:  ## What of it runs, where its kubeconfig and logs are
 e2e: setup  ## Raise a Kubernetes cluster, build the images, run the tests on it: CLUSTER= CALICO_DIR= PYTEST_ARGS=
 	@scripts/e2e $(PYTEST_ARGS)
 
+chaos: setup  ## Kill, freeze and cut off parts of a stack under live sessions, write docs/chaos.md: CHAOS_SECONDS= ...
+	@scripts/e2e --prepare
+	@PYTHONPATH=e2e/chaos:e2e/kubernetes python -m e2e_chaos run
+
 check: setup lint sizes types imports contract  ## Lint, formatting, lengths, types, import rules, protobuf
 
 lint:  ## Of check: ruff, rules and formatting
@@ -76,7 +82,7 @@ sizes:  ## Of check: how long modules and functions are
 types:  ## Of check: mypy, sources and all tests but those of bench and load_balancer
 	@echo 'check: mypy'
 	@mypy --no-error-summary $(SOURCES) $(TYPED_TESTS)
-	@mypy --no-error-summary e2e/kubernetes # apart: its conftest is not e2e/local's
+	@mypy --no-error-summary e2e/kubernetes e2e/chaos # apart: its conftest is not e2e/local's
 
 imports:  ## Of check: which room may import which
 	@echo 'check: import rules'

@@ -1,4 +1,4 @@
-"""The images that `make images` wrote, and the one with the model: archives, and the names they are known by."""
+"""The images that `make images` wrote, and those of tests alone: archives, and the names they are known by."""
 
 import io
 import json
@@ -19,6 +19,8 @@ _IMAGES = {
     "IMAGE_MODEL_STORE": "model-store",
     "IMAGE_OPERATOR": "operator",
     "IMAGE_MODELS": "test-models",
+    "IMAGE_SCRIPTED": "scripted",
+    "IMAGE_SCRIPTED_NEXT": "scripted-next",
 }
 
 

@@ -16,6 +16,7 @@ from listener import resolving
 from live_namespace import LiveNamespace, live_namespace, until
 from operated_stack import OperatedStack, example, install, issue_license, mirror, through_gateway
 from plain_stack import STARTUP_SECONDS, PlainStack, is_served, raise_stack
+from scripted_stack import Running, small_stack
 
 _MEASURED = pytest.StashKey[list[str]]()
 
@@ -53,6 +54,25 @@ def stack(
     raised = raise_stack(namespace, images, tmp_path_factory.mktemp("license"))
     with resolving(door.domain, door.ingress_address, str(door.ca_file)):
         yield raised
+
+
+@pytest.fixture(scope="session")
+def scripted(door: Door, images: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """An operated stack with a scripted pool, served with and without TLS; its troubles need a local cluster."""
+    if door.cluster != "local":
+        pytest.skip(f"not run: containers of CLUSTER={door.cluster} cannot be frozen or killed")
+    with live_namespace(door, "operator") as operator, live_namespace(door, "scripted") as space:
+        install(operator, space, images)
+        issue_license(space, tmp_path_factory.mktemp("license"))
+        stack = OperatedStack(space, "scripted")
+        spec = small_stack(images)
+        spec["gateway"]["expose"] = through_gateway(stack, listener=None)
+        stack.create(spec)
+        running = Running(stack, operator)
+        running.settle(STARTUP_SECONDS)
+        until(f"{stack.host} is served", lambda: is_served(door, stack.host), 60)
+        with resolving(door.domain, door.ingress_address, str(door.ca_file)):
+            yield running
 
 
 @pytest.fixture(scope="session")

@@ -112,6 +112,10 @@ class OperatedStack:
         models = self.read().get("status", {}).get("models", [])
         return next((str(found["phase"]) for found in models if found["name"] == model), None)
 
+    def spec(self) -> dict[str, Any]:
+        """Its spec as it is now."""
+        return dict(self.read()["spec"])
+
     def condition(self, type_: str) -> Mapping[str, Any]:
         """A condition of its status; empty while there is none of the present generation."""
         found = self.read()
@@ -236,10 +240,10 @@ def _requests(cpu: str, memory: str) -> dict[str, Any]:
     return {"requests": {"cpu": cpu, "memory": memory}}
 
 
-def through_gateway(stack: OperatedStack) -> dict[str, Any]:
-    """`spec.gateway.expose` for the HTTPS listener of the cluster's Gateway."""
+def through_gateway(stack: OperatedStack, listener: str | None = "https") -> dict[str, Any]:
+    """`spec.gateway.expose` for the cluster's Gateway: its HTTPS listener, or every one."""
     namespace, name = stack.namespace.door.gateway.split("/")
-    parent = {"name": name, "namespace": namespace, "sectionName": "https"}
+    parent = {"name": name, "namespace": namespace, **({"sectionName": listener} if listener else {})}
     return {"type": "HTTPRoute", "hostnames": [stack.host], "parentRefs": [parent]}
 
 

@@ -7,14 +7,14 @@ that costs next to nothing. Only the clock of the audio matters here, its conten
 import asyncio
 import contextlib
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from itertools import cycle
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-from service_kit.drain import terminate_event
 from streaming_asr.engine import SAMPLE_RATE, VAD_FRAME, HeardWord, Hypothesis, Pcm, VoiceStream, Window
 from streaming_asr.server import RecogniserServer, Serving, serve_recogniser
 
@@ -36,13 +36,14 @@ class ScriptWord:
     confidence: float = 0.9
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Script:
-    """What is spoken, and how finished the speaker sounds after it.
+    """What is spoken, in order, and how finished the speaker sounds after it.
 
     `eot_scores` maps the index of a word to the end-of-turn score while it is the last one heard; other words
     score `eot_score`. A `coded` script is heard in the audio of `coded_audio` alone: any sample that does not belong
-    to its position changes what is heard, and where voices are.
+    to its position changes what is heard, and where voices are. Looking up a place takes no longer in an hour of words
+    than in a sentence.
     """
 
     words: Sequence[ScriptWord]
@@ -77,8 +78,20 @@ class Script:
 
     def score_at(self, sample: int) -> float:
         """End-of-turn score when the audio up to `sample` was heard."""
-        last = sum(word.end_ms * PER_MS <= sample for word in self.words) - 1
+        last = bisect_right(self._ends, sample) - 1
         return (self.eot_scores or {}).get(last, self.eot_score)
+
+    def between(self, begin: int, end: int) -> slice:
+        """Which words start in `[begin, end)`, positions in samples."""
+        return slice(bisect_left(self._starts, begin), bisect_left(self._starts, end))
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [word.start_ms * PER_MS for word in self.words]
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        return [word.end_ms * PER_MS for word in self.words]
 
 
 def shifted(words: Sequence[ScriptWord], shifts_ms: Sequence[int]) -> list[ScriptWord]:
@@ -98,34 +111,33 @@ class ScriptedVoice:
     """Voice activity of a script: a frame has a voice when a word covers its middle, or a pause under 120 ms does."""
 
     def __init__(self, script: Script) -> None:
-        self._spans: list[tuple[int, int]] = []
+        self._edges: list[int] = []  # where a voice begins and where it ends, in turn
         self._coded = script.coded
         for word in script.words:
             start, end = word.start_ms * PER_MS, word.end_ms * PER_MS
-            if self._spans and start - self._spans[-1][1] < 120 * PER_MS:
-                self._spans[-1] = (self._spans[-1][0], end)
+            if self._edges and start - self._edges[-1] < 120 * PER_MS:
+                self._edges[-1] = max(end, self._edges[-1])
             else:
-                self._spans.append((start, end))
+                self._edges += [start, end]
 
     def open(self, first_sample: int) -> VoiceStream:
         """A stream's voice activity from a position on."""
-        return _ScriptedVoiceStream(self._spans, first_sample, coded=self._coded)
+        return _ScriptedVoiceStream(self._edges, first_sample, coded=self._coded)
 
 
 class _ScriptedVoiceStream:
-    def __init__(self, spans: list[tuple[int, int]], first_sample: int, *, coded: bool) -> None:
-        self._spans, self._at, self._coded = spans, first_sample, coded
+    def __init__(self, edges: list[int], first_sample: int, *, coded: bool) -> None:
+        self._edges, self._at, self._coded = edges, first_sample, coded
         self._astray = False  # after one wrong sample, voices and silences are exchanged for good
 
     async def probabilities(self, pcm: Pcm) -> Sequence[float]:
-        frames = []
         self._astray |= self._coded and not is_coded(pcm, self._at)
-        for _ in range(len(pcm) // VAD_FRAME):
-            middle = self._at + VAD_FRAME // 2
-            spoken = any(start <= middle < end for start, end in self._spans)
-            frames.append(VOICE if spoken != self._astray else SILENCE)
-            self._at += VAD_FRAME
-        return frames
+        first = self._at + VAD_FRAME // 2
+        middles = range(first, first + len(pcm) // VAD_FRAME * VAD_FRAME, VAD_FRAME)
+        self._at += len(middles) * VAD_FRAME
+        return [
+            VOICE if (bisect_right(self._edges, middle) % 2 == 1) != self._astray else SILENCE for middle in middles
+        ]
 
 
 class ScriptedEngine:
@@ -134,7 +146,7 @@ class ScriptedEngine:
     def __init__(self, script: Script, *, delay_seconds: float = 0.0, shifts_ms: Sequence[int] = ()) -> None:
         """`delay_seconds` is how long each decode takes; `shifts_ms` how far off each word is heard, see `shifted`."""
         self._script, self._delay = script, delay_seconds
-        self._words = list(zip(script.words, shifted(script.words, shifts_ms), strict=True))
+        self._words = shifted(script.words, shifts_ms)
 
     async def decode(self, window: Window) -> Hypothesis:
         """The script's words inside the window."""
@@ -149,9 +161,9 @@ class ScriptedEngine:
                 min(word.end_ms * PER_MS, end),
                 word.confidence,
             )
-            for spoken, word in self._words
             # However it is timed, what is spoken in the window is heard in it, and never sooner than it is spoken.
-            if begin <= spoken.start_ms * PER_MS and max(spoken.start_ms, word.start_ms) * PER_MS < end
+            for word in self._words[self._script.between(begin, end)]
+            if word.start_ms * PER_MS < end
         )
         return Hypothesis(heard, self._script.language, self._script.language_confidence)
 
@@ -183,26 +195,7 @@ async def serve_scripted(
         yield server
 
 
-async def _serve(script: Script, drain_seconds: float, **options: Any) -> None:
-    terminate = terminate_event()
-    async with serve_scripted(script, **options) as server:
-        typer.echo(f"Ready to serve! port {server.port}")
-        await terminate.wait()
-        await server.drain(drain_seconds)
-
-
-def main(
-    script: Annotated[Path, typer.Option(help="Script as JSON: words with text, start_ms, end_ms.")],
-    port: Annotated[int, typer.Option(help="Port to listen on; 0: a free one, printed.")] = 0,
-    capacity: Annotated[int, typer.Option(help="Streams it takes.")] = 28,
-    replacing: Annotated[bool, typer.Option(help="Speak as a Universal-3 model.")] = False,
-    delay_seconds: Annotated[float, typer.Option(help="How long each decode takes.")] = 0.0,
-    drain_seconds: Annotated[float, typer.Option(help="Time to move streams away after SIGTERM.")] = 5.0,
-) -> None:
-    """Serve a scripted recogniser until SIGTERM."""
-    options = {"port": port, "capacity": capacity, "replacing": replacing, "delay_seconds": delay_seconds}
-    asyncio.run(_serve(Script.load(script), drain_seconds, **options))
-
-
 if __name__ == "__main__":
-    typer.run(main)
+    from streamingstack_bench.scripted_command import app
+
+    app()

@@ -53,3 +53,9 @@ def test_a_file_that_is_no_archive_is_named(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("x")
     with pytest.raises(ClusterError, match="text is no OCI archive"):
         reference_of(tmp_path / "text")
+
+
+@pytest.mark.parametrize("trouble", ["freeze", "thaw", "kill"])
+def test_only_a_local_clusters_containers_can_be_frozen_or_killed(trouble: str) -> None:
+    with pytest.raises(ClusterError, match="only CLUSTER=local can"):
+        getattr(current.facts(ENVIRONMENT), trouble)("node1", "containerd://5a1bb98d")

@@ -6,7 +6,7 @@ from typing import Any
 
 import psutil
 
-from e2e_cluster import addons, loading, network, teardown
+from e2e_cluster import addons, containers, loading, network, teardown
 from e2e_cluster.binaries import Say
 from e2e_cluster.door import Door
 from e2e_cluster.errors import ClusterError
@@ -34,6 +34,9 @@ def door(plan: ClusterPlan, say: Say) -> Door:
         _load=load,
         _cut=lambda name: network.cut(plan.node(name)),
         _restore=lambda name: network.restore(plan.node(name)),
+        _freeze=lambda name, container: containers.freeze(plan.node(name), container),
+        _thaw=lambda name, container: containers.thaw(plan.node(name), container),
+        _kill=lambda name, container: containers.kill(plan.node(name), container),
         **facts,
     )
 

@@ -1,5 +1,6 @@
 """Nodes: their folders, control groups, processes and images."""
 
+import os
 import subprocess
 import urllib.request
 from collections.abc import Mapping
@@ -104,6 +105,7 @@ def make_cgroups(name: str) -> None:
         for parent in (CGROUPS, group):
             wanted = " ".join(f"+{controller}" for controller in (parent / "cgroup.controllers").read_text().split())
             (parent / "cgroup.subtree_control").write_text(wanted)
+        _give_weight(group / "cpu.weight", 100)
         return
     for hierarchy in cgroup_hierarchies():
         group = hierarchy / name
@@ -112,6 +114,14 @@ def make_cgroups(name: str) -> None:
             # A new set is empty, and nothing can run in it.
             if (group / file).exists() and not (group / file).read_text().strip():
                 (group / file).write_text((hierarchy / file).read_text())
+        _give_weight(group / "cpu.shares", 1024)
+
+
+def _give_weight(file: Path, one: int) -> None:
+    """As much for a node's pods as kubelet gives them on a machine of their own: by default a whole node has no more of
+    a busy machine than any one process beside it."""
+    if file.exists():
+        file.write_text(str(one * (os.cpu_count() or 1)))
 
 
 def cgroup_hierarchies() -> list[Path]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
 from service_kit.drain import terminate_event
@@ -9,6 +10,7 @@ from service_kit.http import metrics_app, serve_http
 from service_kit.logs import configure_logs, get_logger
 from service_kit.settings import load_settings
 
+from streaming_asr.engine import VoiceActivity
 from streaming_asr.server import RecogniserServer, Serving
 from streaming_asr.settings import RecogniserSettings
 from streaming_asr.triton.client import TritonEngine
@@ -30,12 +32,16 @@ async def follow_engine(engine: TritonEngine, server: RecogniserServer, route: s
         await server.suspend("the model server is away")
 
 
-async def run(settings: RecogniserSettings) -> None:
-    """Serve until SIGTERM, then drain."""
+async def run(
+    settings: RecogniserSettings,
+    engine_of: Callable[..., TritonEngine] = TritonEngine,
+    voice_of: Callable[[RecogniserSettings], VoiceActivity] = lambda settings: SileroVoiceActivity(settings.vad_model),
+) -> None:
+    """Serve until SIGTERM, then drain. Equipment for tests brings an engine and a voice of its own."""
     terminate = terminate_event()
     registry = CollectorRegistry()
     languages = tuple(filter(None, settings.languages.split(",")))
-    engine = TritonEngine(settings.triton_url, registry=registry, languages=languages)
+    engine = engine_of(settings.triton_url, registry=registry, languages=languages)
     serving = Serving(
         routes=settings.routes,
         capacity=settings.max_open_streams,
@@ -46,7 +52,7 @@ async def run(settings: RecogniserSettings) -> None:
         port=settings.port,
         registry=registry,
     )
-    server = RecogniserServer(serving, engine, SileroVoiceActivity(settings.vad_model))
+    server = RecogniserServer(serving, engine, voice_of(settings))
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(serve_http(metrics_app(registry), settings.host, settings.metrics_port))
         await server.start()
