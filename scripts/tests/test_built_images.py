@@ -1,5 +1,5 @@
-"""The images that `make images` built: what each archive holds. Run by `make images-check`, and by `make test` once it has
-built them for the Kubernetes cluster."""
+"""The images that `make images` built: what each archive holds. Run by `make images-check`, and by `make test` once it
+has built them for the Kubernetes cluster."""
 
 import json
 import os

@@ -3,12 +3,14 @@
 import io
 import json
 import tarfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from e2e_cluster import binaries, installation, preflight, sysctls
 from e2e_cluster.errors import ClusterError
 from e2e_cluster.loading import images_of, missing
+from e2e_cluster.plan import ClusterPlan, plan
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,84 @@ from e2e_cluster.loading import images_of, missing
 )
 def test_missing_capabilities_are_named(effective: str, missing: list[str]) -> None:
     assert preflight.missing_capabilities(f"Name:\tx\nCapEff:\t{effective}\n") == missing
+
+
+# What the kernel refuses, by a piece of the command that asks for it, and what is then told.
+REFUSED = {
+    "netns add": "network namespaces are not allowed",
+    "type bridge": "the kernel has no bridges",
+    "type veth": "the kernel has no veth",
+    "add table": "the kernel has no nftables with NAT",
+    "-t overlay": "no overlay mounts on .*set XDG_STATE_HOME",
+}
+
+
+@dataclass
+class Kernel:
+    """Programs on PATH that refuse what `refused` is a piece of, and write down what they were asked."""
+
+    folder: Path
+
+    def plan(self) -> ClusterPlan:
+        return replace(plan(environ={"HOME": "/home/u"}), state=self.folder / "state")
+
+    def asked(self) -> list[str]:
+        return (self.folder / "asked").read_text().splitlines()
+
+    def refuses(self, refused: str) -> None:
+        told = f"case \"$(basename $0) $*\" in *'{refused}'*) echo first >&2; echo 'not permitted' >&2; exit 2;; esac"
+        for name in ("ip", "nft", "mount", "umount"):
+            self._put(name, f"echo $(basename $0) $* >>{self.folder}/asked\n{told}")
+        self._put("nsenter", 'shift\nexec "$@"')
+
+    def _put(self, name: str, script: str) -> None:
+        program = self.folder / name
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kernel:
+    found = Kernel(tmp_path / "bin")
+    found.folder.mkdir()
+    groups = tmp_path / "cgroup"
+    groups.mkdir()
+    (groups / "cgroup.controllers").write_text("cpuset cpu io memory pids\n")
+    monkeypatch.setattr(preflight, "_CGROUPS", groups)
+    monkeypatch.setenv("PATH", f"{found.folder}:/usr/bin:/bin")
+    return found
+
+
+@pytest.mark.parametrize("refused", REFUSED)
+def test_what_the_kernel_refuses_is_told_in_one_line_and_nothing_is_left(kernel: Kernel, refused: str) -> None:
+    kernel.refuses(refused)
+    with pytest.raises(ClusterError, match=rf"^{REFUSED[refused]}.*\(not permitted\)$") as told:
+        preflight.check_kernel(kernel.plan())
+    assert "\n" not in str(told.value)
+    added = [line.split()[-1] for line in kernel.asked() if line.startswith("ip netns add")]
+    deleted = [line.split()[-1] for line in kernel.asked() if line.startswith("ip netns delete")]
+    assert deleted == ([] if refused == "netns add" else added)
+    assert not list((kernel.folder / "state").glob("*"))
+
+
+def test_a_kernel_that_has_everything_passes_and_is_asked_for_each(kernel: Kernel) -> None:
+    kernel.refuses("nothing at all")
+    preflight.check_kernel(kernel.plan())
+    assert all(any(piece in line for line in kernel.asked()) for piece in REFUSED)
+
+
+def test_control_groups_that_lack_a_controller_are_named(kernel: Kernel, tmp_path: Path) -> None:
+    kernel.refuses("nothing at all")
+    (tmp_path / "cgroup" / "cgroup.controllers").write_text("cpu io memory\n")
+    with pytest.raises(ClusterError, match=r"control groups lack cpuset, pids: mount them at"):
+        preflight.check_kernel(kernel.plan())
+
+
+def test_a_full_disk_is_told_with_what_is_needed(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel.refuses("nothing at all")
+    monkeypatch.setattr(preflight, "_FREE_BYTES", 1 << 62)
+    with pytest.raises(ClusterError, match=r"GiB free, \d+ needed; set XDG_STATE_HOME elsewhere"):
+        preflight.check_kernel(kernel.plan())
 
 
 def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

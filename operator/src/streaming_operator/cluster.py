@@ -8,7 +8,6 @@ the last apply.
 import base64
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from types import MappingProxyType
@@ -47,6 +46,7 @@ from streaming_operator.manifests import (
     status_manifest,
     with_size,
 )
+from streaming_operator.outcomes import Applied, Refused, Waiting
 from streaming_operator.refusals import child_failure, name_conflict
 from streaming_operator.seen import HOLD_MANAGER, LEAVING_SINCE, Autoscaling, Metadata, PodState, Seen, Size, seen
 
@@ -57,38 +57,6 @@ _CHILD_KINDS = {kind.name: kind for kind in CHILDREN}
 _NONE: Mapping[str, int] = MappingProxyType({})
 
 log = get_logger(__name__)
-
-
-class Waiting(Exception):
-    """Not now: something is on its way out; look again in `delay` seconds."""
-
-    def __init__(self, message: str, delay: float = 2.0) -> None:
-        self.delay = delay
-        super().__init__(message)
-
-
-class Refused(Exception):
-    """An object that everything else needs cannot be made; `failure` tells why, with the remedy."""
-
-    def __init__(self, failure: ChildFailure) -> None:
-        self.failure = failure
-        super().__init__(failure.message)
-
-
-@dataclass
-class Applied:
-    """What came of applying all children."""
-
-    failures: list[ChildFailure] = field(default_factory=list)
-    # Names whose rollout waits.
-    held: list[str] = field(default_factory=list)
-    # What could not be written yet, as something of its name is on its way out.
-    waiting: list[Waiting] = field(default_factory=list)
-
-    @property
-    def whole(self) -> bool:
-        """Everything that is wanted is there as it is wanted."""
-        return not (self.failures or self.held or self.waiting)
 
 
 class Cluster:

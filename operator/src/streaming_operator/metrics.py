@@ -9,6 +9,37 @@ from stack_model.api import ConditionType
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
+class DrainingGauges:
+    """Pods of each stack that drain, and what is open on them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        where = ["namespace", "stack", "component", "model"]
+        name = "streaming_operator_stack_draining_"
+        self._pods = Gauge(
+            f"{name}pods", "Pods that end when their sessions or streams have.", where, registry=registry
+        )
+        self._sessions = Gauge(
+            f"{name}sessions", "Open sessions or streams on pods that drain.", where, registry=registry
+        )
+        # By stack, what it has gauges of.
+        self._told: dict[tuple[str, str], set[tuple[str, str]]] = {}
+
+    def count(self, namespace: str, stack: str, pods: Mapping[tuple[str, str], tuple[int, int]]) -> None:
+        """Pods that drain and what is open on them, by component and model; of what is not named any more, nothing."""
+        for gone in self._told.get((namespace, stack), set()) - pods.keys():
+            self._pods.remove(namespace, stack, *gone)
+            self._sessions.remove(namespace, stack, *gone)
+        self._told[namespace, stack] = set(pods)
+        for where, (count, active) in pods.items():
+            self._pods.labels(namespace, stack, *where).set(count)
+            self._sessions.labels(namespace, stack, *where).set(active)
+
+    def forget(self, namespace: str, stack: str) -> None:
+        """A stack is gone."""
+        self.count(namespace, stack, {})
+        del self._told[namespace, stack]
+
+
 class OperatorMetrics:
     """Counters and gauges in a registry of their own."""
 
@@ -46,32 +77,11 @@ class OperatorMetrics:
             f"{name}stack_condition", "1 where the condition is True, 0 where it is not.",
             ["namespace", "stack", "type"], registry=self.registry,
         )  # fmt: skip
-        where = ["namespace", "stack", "component", "model"]
-        self.draining_pods = Gauge(
-            f"{name}stack_draining_pods", "Pods that end when their sessions or streams have.", where,
-            registry=self.registry,
-        )  # fmt: skip
-        self.draining_sessions = Gauge(
-            f"{name}stack_draining_sessions", "Open sessions or streams on pods that drain.", where,
-            registry=self.registry,
-        )  # fmt: skip
-        # By stack, what it has gauges of.
-        self._draining: dict[tuple[str, str], set[tuple[str, str]]] = {}
-
-    def count_draining(self, namespace: str, stack: str, pods: Mapping[tuple[str, str], tuple[int, int]]) -> None:
-        """Pods that drain and what is open on them, by component and model; of what is not named any more, nothing."""
-        for gone in self._draining.get((namespace, stack), set()) - pods.keys():
-            self.draining_pods.remove(namespace, stack, *gone)
-            self.draining_sessions.remove(namespace, stack, *gone)
-        self._draining[namespace, stack] = set(pods)
-        for where, (count, active) in pods.items():
-            self.draining_pods.labels(namespace, stack, *where).set(count)
-            self.draining_sessions.labels(namespace, stack, *where).set(active)
+        self.draining = DrainingGauges(self.registry)
 
     def forget_stack(self, namespace: str, stack: str) -> None:
         """A stack is gone: nothing is told of it any more."""
-        self.count_draining(namespace, stack, {})
-        self._draining.pop((namespace, stack), None)
+        self.draining.forget(namespace, stack)
         for type_ in ConditionType:
             with contextlib.suppress(KeyError):  # it never had that one
                 self.conditions.remove(namespace, stack, type_.value)

@@ -31,17 +31,16 @@ def observe(
 
     `sizes`: how many pods a Deployment had, by name; that is still wanted where it is missing and cannot be made.
     """
-    pods = [seen for (kind, _), seen in children.items() if kind == POD.name and not _finished(seen)]
-    by_component: dict[tuple[str, str], list[Seen]] = {}
-    for pod in pods:
-        by_component.setdefault((pod.component, pod.pool), []).append(pod)
+    by_component = _by_component(children)
 
     def part(kind: str, name: str, component: str, pool: str = "") -> PodsFact:
         missing = Size(desired=sizes.get(name, 0))
         return _pods_fact(children.get((kind, name)), missing, by_component.get((component, pool), []), read)
 
-    proxies = [reading for pod in by_component.get((names.LICENSE_PROXY, ""), ()) if (reading := read(pod))]
-    stores = [reading for pod in by_component.get((names.MODEL_STORE, ""), ()) if (reading := read(pod))]
+    def told(component: str) -> list[Reading]:
+        return [reading for pod in by_component.get((component, ""), ()) if (reading := read(pod))]
+
+    proxies, stores = told(names.LICENSE_PROXY), told(names.MODEL_STORE)
     errors = {name: error for store in stores for name, error in store.errors.items()}
     state, trusted = _license(proxies)
     backlogs = [reading.backlog for reading in proxies if reading.backlog is not None]
@@ -61,6 +60,15 @@ def observe(
         fetch_errors=errors,
         gateway_held=names.gateway(stack) in held,
     )
+
+
+def _by_component(children: Mapping[ChildKey, Seen]) -> dict[tuple[str, str], list[Seen]]:
+    """Pods that have not finished, by component and pool."""
+    pods = [seen for (kind, _), seen in children.items() if kind == POD.name and not _finished(seen)]
+    found: dict[tuple[str, str], list[Seen]] = {}
+    for pod in pods:
+        found.setdefault((pod.component, pod.pool), []).append(pod)
+    return found
 
 
 def _pods_fact(workload: Seen | None, missing: Size, pods: Sequence[Seen], read: Read) -> PodsFact:

@@ -16,13 +16,14 @@ from streaming_operator.checks.accepted import REASONS
 from streaming_operator.children import build_children
 from streaming_operator.children.child import Child
 from streaming_operator.children.optional_apis import HTTP_ROUTE
-from streaming_operator.cluster import Applied, Cluster, Refused, Waiting
+from streaming_operator.cluster import Cluster
 from streaming_operator.facts import Inputs
 from streaming_operator.inputs import Gatherer
 from streaming_operator.kinds import DEPLOYMENT, STACK, Key
 from streaming_operator.manifests import Owner
 from streaming_operator.metrics import OperatorMetrics
 from streaming_operator.observe import observe
+from streaming_operator.outcomes import Applied, Refused, Waiting
 from streaming_operator.reading import Reading
 from streaming_operator.readings import Readings
 from streaming_operator.references import references
@@ -121,7 +122,7 @@ class Reconciler:
         )
         parts = {(names.GATEWAY, ""): observed.gateway, **{(names.ASR, m): pods for m, pods in observed.models.items()}}
         draining = {k: (pods.draining, pods.draining_active or 0) for k, pods in parts.items() if pods.draining}
-        self.metrics.count_draining(key.namespace, key.name, draining)
+        self.metrics.draining.count(key.namespace, key.name, draining)
         for failure in applied.failures:
             self.metrics.refused_children.labels(failure.reason).inc()
         return compute_status(stack, inputs, observed, stack.status, self.clock())

@@ -233,10 +233,10 @@ async def test_full_recognisers_refuse_3009_and_the_session_counts_once_on_eithe
 
 
 async def test_a_gateway_that_holds_as_much_audio_as_it_may_refuses_3009_for_that_reason(stack: Any) -> None:
-    async with stack(budget_bytes=64 * 1024) as running, wire_client(running.url) as first:
+    async with stack(budget_bytes=96_000) as running, wire_client(running.url) as first:
         await first.next()
-        await first.audio(4_000)
-        while await metric(running, "gateway_audio_held_bytes") < 64 * 1024:
+        await first.audio(3_000)
+        while await metric(running, "gateway_audio_held_bytes") < 96_000:
             await asyncio.sleep(0.02)
         assert (await refusal(running.url))[0] == 3009
         assert await refused(running, "budget") == 1.0

@@ -10,8 +10,8 @@ from lightkube.core.resource import NamespacedResource
 class Child:
     """One object that a stack needs, without namespace and owner: both are added where it is applied.
 
-    `replicas` is the size of a workload that an autoscaler may size: a wish for its creation, made through the scale
-    subresource and never repeated. None where there is nothing to size, or where the size is part of the object.
+    `replicas` is the size of a workload that an autoscaler may size: a wish for its creation, handed to a field manager
+    of its own and never repeated. None where there is nothing to size, or where the size is part of the object.
     """
 
     object: NamespacedResource

@@ -212,14 +212,13 @@ class Call:
     async def _send(self, response: pb.RecognizeResponse) -> None:
         # Never cancelled half-way: gRPC refuses to end a call, with whatever status, while a write is under way.
         self._writing = asyncio.ensure_future(self._context.write(response))
+        self._writing.add_done_callback(_seen)
         await asyncio.shield(self._writing)
 
     async def _written(self) -> None:
         """Wait for the write that is under way; a gateway that reads nothing is not waited for."""
         if self._writing is not None:
             await asyncio.wait({self._writing}, timeout=WRITE_SECONDS)
-            if self._writing.done() and not self._writing.cancelled():
-                self._writing.exception()
 
     async def _flush(self, writer: "asyncio.Task[None]") -> None:
         """Let everything that was said reach the gateway; a writer that fails ends the wait."""
@@ -250,3 +249,9 @@ class Call:
         now = time.monotonic()
         while self._arrivals and self._arrivals[0][0] <= heard:
             self._metrics.chunk_latency.observe(now - self._arrivals.popleft()[1])
+
+
+def _seen(writing: asyncio.Future[None]) -> None:
+    """A write that fails after its call is over is nobody's news."""
+    if not writing.cancelled():
+        writing.exception()
