@@ -16,7 +16,7 @@ WORKERS ?= 2
 
 BIN := .venv/bin
 SOURCES := $(wildcard $(addsuffix /*/src,packages services)) cli/src bench/src operator/src operator/bench e2e/cluster/src scripts/imagebuild scripts/dashboards.py scripts/dashboard_panels.py scripts/chart.py scripts/sizes.py
-TYPED_TESTS := $(wildcard packages/*/tests) $(addprefix services/,$(addsuffix /tests,asr gateway license_proxy model_store)) cli/tests operator/tests e2e/local e2e/cluster/tests scripts/tests charts/tests
+TYPED_TESTS := $(wildcard packages/*/tests) $(addprefix services/,$(addsuffix /tests,asr license_proxy model_store)) cli/tests operator/tests e2e/local e2e/cluster/tests scripts/tests charts/tests
 PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
 export PATH STREAMINGSTACK_AUDIO WORKERS
 
@@ -82,7 +82,8 @@ sizes:  ## Of check: how long modules and functions are
 types:  ## Of check: mypy, sources and all tests but those of bench and load_balancer
 	@echo 'check: mypy'
 	@mypy --no-error-summary $(SOURCES) $(TYPED_TESTS)
-	@mypy --no-error-summary e2e/kubernetes e2e/chaos # apart: its conftest is not e2e/local's
+	@mypy --no-error-summary e2e/kubernetes e2e/chaos # apart, as the next: each has a conftest of its own
+	@MYPYPATH=services/gateway/tests mypy --no-error-summary services/gateway/tests
 
 imports:  ## Of check: which room may import which
 	@echo 'check: import rules'

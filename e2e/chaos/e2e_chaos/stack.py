@@ -9,7 +9,7 @@ from e2e_cluster.door import Door
 from live_namespace import live_namespace, until
 from operated_stack import OperatedStack, install, issue_license, mirror, through_gateway
 from plain_stack import STARTUP_SECONDS, is_served, staying_node
-from scripted_stack import Running, scripted_model, speech_model
+from scripted_stack import SPEECH, Running, scripted_model, speech_model
 
 from e2e_chaos.parts import Layout, Place
 from e2e_chaos.plan import Part
@@ -71,7 +71,7 @@ def raised(door: Door, images: Mapping[str, str], folder: Path, sessions: int) -
         issue_license(space, folder)
         stack = OperatedStack(space, "chaos")
         staying = staying_node(space)
-        spec = description(images, mirror(space, images), sessions, staying)
+        spec = description(images, mirror(space, images)[SPEECH], sessions, staying)
         spec["gateway"]["expose"] = through_gateway(stack, listener=None)
         stack.create(spec)
         running = Running(stack, operator)

@@ -34,16 +34,14 @@ def observe(
     by_component = _by_component(children)
 
     def part(kind: str, name: str, component: str, pool: str = "") -> PodsFact:
-        missing = Size(desired=sizes.get(name, 0))
-        return _pods_fact(children.get((kind, name)), missing, by_component.get((component, pool), []), read)
+        workload, missing = children.get((kind, name)), Size(desired=sizes.get(name, 0))
+        return _pods_fact(workload, missing, by_component.get((component, pool), []), read)
 
-    def told(component: str) -> list[Reading]:
-        return [reading for pod in by_component.get((component, ""), ()) if (reading := read(pod))]
-
-    proxies, stores = told(names.LICENSE_PROXY), told(names.MODEL_STORE)
-    errors = {name: error for store in stores for name, error in store.errors.items()}
+    proxies, stores = (
+        [reading for pod in by_component.get((component, ""), ()) if (reading := read(pod))]
+        for component in (names.LICENSE_PROXY, names.MODEL_STORE)
+    )
     state, trusted = _license(proxies)
-    backlogs = [reading.backlog for reading in proxies if reading.backlog is not None]
     return Observed(
         gateway=part(DEPLOYMENT.name, names.gateway(stack), names.GATEWAY),
         license_proxy=part(STATEFUL_SET.name, names.license_proxy(stack), names.LICENSE_PROXY),
@@ -52,14 +50,19 @@ def observe(
         models={model: part(DEPLOYMENT.name, names.pool(stack, model), names.ASR, model) for model in models},
         license_state=state,
         trust_expiration=trusted,
-        usage_backlog=sum(backlogs) if backlogs else None,
+        usage_backlog=_backlog(proxies),
         digests={name: digest for store in stores for name, digest in store.digests.items()},
         failures=tuple(failures),
         scaling_blocked=_scaling_blocked(children),
         route_accepted=_route_accepted(children),
-        fetch_errors=errors,
+        fetch_errors={name: error for store in stores for name, error in store.errors.items()},
         gateway_held=names.gateway(stack) in held,
     )
+
+
+def _backlog(proxies: Sequence[Reading]) -> int | None:
+    known = [reading.backlog for reading in proxies if reading.backlog is not None]
+    return sum(known) if known else None
 
 
 def _by_component(children: Mapping[ChildKey, Seen]) -> dict[tuple[str, str], list[Seen]]:

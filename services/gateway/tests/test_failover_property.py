@@ -263,7 +263,7 @@ def check(case: Case, kind: type[LoosePlayed] = LoosePlayed) -> None:
 
 def final(*texts: str, start: int = 0) -> list[pb.Word]:
     """Words of 100 samples each, one after the other; "-" in front: one without length."""
-    words = []
+    words: list[pb.Word] = []
     for text in texts:
         end = start + (0 if text.startswith("-") else 100)
         words.append(pb.Word(index=len(words), text=text.removeprefix("-"), start_sample=start, end_sample=end))
