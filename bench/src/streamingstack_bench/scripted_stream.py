@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Sequence
 
 from streaming_asr.stream import Offer, RecognitionStream
 from streamingstack.asr.v1 import recognizer_pb2 as pb
@@ -16,11 +15,22 @@ _TURNS = 12  # of the event loop: more than any chain of tasks in the stream cor
 class ScriptedStream:
     """The real stream core. `out` holds what it said and nobody took yet."""
 
-    def __init__(self, script: Script, opening: pb.Open, *, replacing: bool, shifts_ms: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        script: Script,
+        opening: pb.Open,
+        *,
+        replacing: bool,
+        engine: ScriptedEngine | None = None,
+        left_context_ms: int = 3000,
+    ) -> None:
+        """`engine` stands in for the script's own."""
         self.out: deque[pb.RecognizeResponse] = deque()
-        offer = Offer(capacity=28, left_context_ms=3000, replacing=replacing)
-        engine, voice = ScriptedEngine(script, shifts_ms=shifts_ms), ScriptedVoice(script)
-        self._core = RecognitionStream(opening, engine=engine, voice=voice, send=self._send, offer=offer)
+        offer = Offer(capacity=28, left_context_ms=left_context_ms, replacing=replacing)
+        voice = ScriptedVoice(script)
+        self._core = RecognitionStream(
+            opening, engine=engine or ScriptedEngine(script), voice=voice, send=self._send, offer=offer
+        )
         self._task = asyncio.create_task(self._core.run())
 
     def take(self, request: pb.RecognizeRequest) -> None:

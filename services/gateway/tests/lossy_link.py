@@ -5,7 +5,6 @@ Ledger, intake and pacer are the gateway's; the recogniser is the real stream co
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,8 +57,8 @@ class Session:
 class Peer(ScriptedStream):
     """The recogniser at the other end of one stream, both sides held against the contract."""
 
-    def __init__(self, script: Script, plan: Plan, replacing: bool, shifts_ms: Sequence[int] = ()) -> None:
-        super().__init__(script, plan.open, replacing=replacing, shifts_ms=shifts_ms)
+    def __init__(self, script: Script, plan: Plan, replacing: bool, **more: Any) -> None:
+        super().__init__(script, plan.open, replacing=replacing, **more)
         self.rules = Conversation()
         self.rules.up(pb.RecognizeRequest(open=plan.open))
 

@@ -23,7 +23,7 @@ from streaming_gateway.link.segment import SegmentState
 from streaming_gateway.turns import Decide, TurnConfig, checkpoints_ms, turn_machine
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 from streamingstack_bench.loose_recogniser import Looseness, LooseStream
-from streamingstack_bench.scripted import Script, ScriptWord
+from streamingstack_bench.scripted import Script, ScriptedEngine, ScriptWord
 from streamingstack_bench.told import Told
 
 APART = 400  # milliseconds between equal words
@@ -92,7 +92,7 @@ class ShiftedPeer(Peer):
     """The real recogniser, whose engine times words otherwise."""
 
     def __init__(self, script: Script, plan: Plan, looseness: Looseness, replacing: bool) -> None:
-        super().__init__(script, plan, replacing, shifts_ms=looseness.shifts_ms)
+        super().__init__(script, plan, replacing, engine=ScriptedEngine(script, shifts_ms=looseness.shifts_ms))
 
 
 class ShiftedPlayed(LoosePlayed):

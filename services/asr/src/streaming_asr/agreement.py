@@ -84,6 +84,20 @@ class SegmentWords:
         self._open: list[HeardWord] = []
         self._owed: list[HeardWord] = []  # final, but not said yet
 
+    def catch_up(self, through: int) -> None:
+        """On a resume: move the window's start as the lost stream has, at the grid positions before `through`.
+
+        Which words were final when is not known; all that are now and lay `edge` back were, near enough.
+        """
+        known = self.final
+        if self._replacing or not known:
+            return
+        for at in range((self._start // GRID + 1) * GRID, through, GRID):
+            old = sum(word.end <= at - self._limits.edge for word in known)
+            self.final, self._open = known[:old], [word for word in known[old:] if word.start < at]
+            self._move_on(at)
+        self.final, self._open = known, []
+
     def window_start(self, at: int) -> int:
         """Where the window of a decode at position `at` begins; never goes back."""
         if at - self._start > self._limits.longest:  # a pause without decodes: nothing moved the window on in time

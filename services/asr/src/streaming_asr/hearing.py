@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 
-from streaming_asr.agreement import SegmentWords
+from streaming_asr.agreement import GRID, SegmentWords
 from streaming_asr.endpointing import Segment
 from streaming_asr.engine import SAMPLE_RATE, HeardWord, Hypothesis, Window, WindowEngine
 from streaming_asr.inbox import Recording
@@ -39,7 +39,7 @@ class Hearing:
         self._segment: Segment | None = None
         self._words: SegmentWords | None = None
         self._closing: list[HeardWord] = []
-        self._before: list[HeardWord] = []
+        self._before = [heard_word(word) for word in opening.closed_words]
         self._voiced_since_grid = self._voiced_since_close = False
 
     def begin(self, segment: Segment | None, final: Sequence[pb.Word] = ()) -> None:
@@ -56,6 +56,19 @@ class Hearing:
             before=self._before,
         )
         self._closing = []
+
+    def resume(self, segment: Segment, opening: pb.Open) -> None:
+        """A segment was open when another stream was lost: whatever was heard of it is to be heard again."""
+        self.begin(segment, opening.final_words)
+        assert self._words is not None, "begun just now"
+        self._words.catch_up(opening.emit_after_sample // GRID * GRID)
+        if opening.first_sample > segment.start:
+            self.voiced()  # perhaps before the replay; else it is heard again
+
+    def was_closed(self) -> None:
+        """The lost stream has closed here, and what it heard is final: nothing to decode until somebody speaks."""
+        if not self._replacing:
+            self._voiced_since_grid = self._voiced_since_close = False
 
     def end(self) -> None:
         """The segment ended; its words are context for the next."""

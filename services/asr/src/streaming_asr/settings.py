@@ -25,7 +25,12 @@ class RecogniserSettings(ServiceSettings):
     vad_model: Path = Field(validation_alias="VAD_MODEL", description="Silero VAD, ONNX.")
     max_open_streams: int = Field(default=28, ge=1, validation_alias="MAX_OPEN_STREAMS")
     max_replays: int = Field(default=4, ge=1, validation_alias="MAX_REPLAYS")
-    left_context_ms: int = Field(default=3000, ge=0, validation_alias="LEFT_CONTEXT_MS")
+    left_context_ms: int = Field(
+        default=24_000,
+        ge=0,
+        validation_alias="LEFT_CONTEXT_MS",
+        description="The longest window, and what is heard before a segment as context.",
+    )
     drain_seconds: float = Field(default=20.0, ge=0, validation_alias="DRAIN_SECONDS")
     languages: Annotated[str, NoDecode] = Field(
         default="", validation_alias="LANGUAGES", description="ISO 639-1, comma separated; empty: the model's own."

@@ -68,9 +68,8 @@ class RecognitionStream:
             context_until=opening.emit_after_sample,
         )
         self._hearing = Hearing(opening, engine, self.inbox.recording, replacing=offer.replacing)
-        if self._endpointer.segment is not None:  # resumed: whatever was heard of it is to be heard again
-            self._hearing.begin(self._endpointer.segment, opening.final_words)
-            self._hearing.voiced()
+        if self._endpointer.segment is not None:
+            self._hearing.resume(self._endpointer.segment, opening)
         self._at = opening.first_sample
         self._frame_start = -(-opening.first_sample // VAD_FRAME) * VAD_FRAME
         self._voice = voice.open(self._frame_start)
@@ -151,8 +150,11 @@ class RecognitionStream:
         cap_at = self._cap_at()
         if cap_at is not None and cap_at <= at:
             await self._ask(at, pb.CHECKPOINT_REASON_CAP, self._endpointer.silence_ms(at))
-        if at % GLIMPSE == 0 and at != self._at and at > self._emit_after:
-            await self._decode_on_grid(at)
+        if at % GLIMPSE == 0 and at != self._at:
+            if at > self._emit_after:
+                await self._decode_on_grid(at)
+            elif at % GRID == 0 and at > self._emit_after - GRID:
+                await self._hear_again(at)
 
     # -- voice activity -----------------------------------------------------------------------------------------
 
@@ -166,7 +168,7 @@ class RecognitionStream:
         self._frame_start = end
         self._peak = max(self._peak, probability)
         happening = self._endpointer.hear(start, end, probability)
-        if self._endpointer.speaking:
+        if self._endpointer.speaking and end > self._endpointer.floor:  # not in a closed segment that is replayed
             self._hearing.voiced()
         await self._announce(happening)
 
@@ -189,6 +191,7 @@ class RecognitionStream:
         elif due != self._endpointer.checkpoints_ms[-1]:
             # Asked by the stream before, or nearly. The last one always ends the segment, which is open: it was not.
             self._endpointer.asked(due)
+            self._hearing.was_closed()
 
     async def _ask(self, at: int, reason: pb.CheckpointReason, silence_ms: int) -> None:
         """Send a checkpoint and wait for its answer. Raises HalfClosed."""
@@ -263,6 +266,13 @@ class RecognitionStream:
         if final or tentative:
             segment = self._endpointer.next_segment
             await self._emit(at, replies.words(segment, at, final, tentative, self._hearing.eot_score))
+
+    async def _hear_again(self, at: int) -> None:
+        """The last grid decode in the context of a RESUME: nothing of it is said, but the next one agrees with it, as
+        it would have without the loss."""
+        window = self._hearing.window(at)
+        if window is not None:
+            await self._hearing.commit(window, at)
 
     async def _glimpse(self, window: Window, at: int, segment: int) -> None:
         """Tentative words on the side; dropped when the stream has gone on to something newer."""

@@ -56,6 +56,7 @@ def _check_new(opening: pb.Open) -> None:
         "segment": opening.segment,
         "segment_floor": opening.segment_floor,
         "segment_open": opening.segment_open,
+        "closed_words": len(opening.closed_words),
     }
     for field, value in resume_only.items():
         require(not value, 10, f"Open.{field} must be 0 for NEW: it belongs to RESUME")
@@ -64,6 +65,8 @@ def _check_new(opening: pb.Open) -> None:
 def _check_resume(opening: pb.Open) -> None:
     require(opening.epoch > 0, 10, "Open.epoch must be greater than 0 for RESUME")
     words = opening.final_words
+    late = any(word.start_sample > opening.segment_floor for word in opening.closed_words)
+    require(not late, 10, "Open.closed_words holds a word that starts after segment_floor")
     if not opening.segment_open:
         require(not words, 10, "Open.final_words must be empty without an open segment")
         return

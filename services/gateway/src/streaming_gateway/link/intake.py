@@ -144,7 +144,7 @@ def _finalized(ledger: Ledger, finalized: pb.Finalized, heard: Heard) -> None:
         heard.troubles.append("a Finalized that nothing asked for, or twice")
         return
     shown = _closing(ledger, finalized, heard)
-    ledger.segment.close(finalized.at_sample)
+    ledger.segment.close(finalized.at_sample, shown.words if ledger.replacing else ())
     ledger.see(finalized.at_sample)
     ledger.heard_through(finalized.at_sample)
     heard.show.append(pb.RecognizeResponse(finalized=shown))

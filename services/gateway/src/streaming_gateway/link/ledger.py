@@ -98,7 +98,7 @@ class Ledger:
         ends = decision == pb.DECISION_END_SEGMENT
         asked.decision = pb.DECISION_END_SEGMENT if ends else pb.DECISION_CONTINUE
         if ends:
-            self.segment.close(checkpoint.at_sample)
+            self.segment.close(checkpoint.at_sample, checkpoint.words if self.replacing else ())
         return self.settle_answer()
 
     def settle_answer(self) -> pb.Answer | None:
@@ -165,6 +165,7 @@ class Ledger:
             opening.final_words.extend(segment.finals)
             opening.segment_start, opening.segment_open = segment.start, segment.open
             opening.segment, opening.segment_floor = segment.number, segment.floor
+            opening.closed_words.extend(word for word in segment.closed if word.start_sample >= first_sample)
         return Plan(opening, folded, self.shown if resume else -1, undecided)
 
     def begin(self, plan: Plan, ready: pb.Ready) -> None:

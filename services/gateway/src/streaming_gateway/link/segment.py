@@ -8,6 +8,7 @@ from asr_contract.splice import splice
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 
 _LEAD = SAMPLE_RATE // 2  # rule 4: a segment starts 500 ms before its speech
+_CLOSED_WORDS = 48  # more than a recogniser's context holds
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class _Placed:
 class SegmentState:
     """Number, bounds and final words of the segment that is open, or of the next one.
 
-    `told`: the session knows that speech began in it.
+    `told`: the session knows that speech began in it. `closed`: the last words of the segments before it.
     """
 
     number: int = 0
@@ -32,6 +33,7 @@ class SegmentState:
     speaking: bool = False
     told: bool = False
     finals: list[pb.Word] = field(default_factory=list)
+    closed: list[pb.Word] = field(default_factory=list)
     next_index: int = 0
 
     def voice(self, at: int) -> None:
@@ -56,8 +58,9 @@ class SegmentState:
         if self.finals:
             self.next_index = max(self.next_index, self.finals[-1].index + 1)
 
-    def close(self, at: int) -> None:
-        """The segment ends at position `at`; the next one begins there."""
+    def close(self, at: int, words: Sequence[pb.Word] = ()) -> None:
+        """The segment ends at position `at`; the next one begins there. `words`: a replacing model's."""
+        self.closed = [*self.closed, *self.finals, *words][-_CLOSED_WORDS:]
         self.number += 1
         self.floor = max(self.floor, at)
         self.start = self.floor
