@@ -54,7 +54,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def main(
-    count: Annotated[int, typer.Option(min=100, help="Sessions for each cell.")] = 200_000,
+    count: Annotated[int, typer.Option(min=100, help="Sessions for each cell.")] = 100_000,
     seeds: Annotated[int, typer.Option(min=1, help="Runs for each scale-up.")] = 10,
     markdown_file: Annotated[Path | None, typer.Option("--markdown", help="Write a section of this file.")] = None,
 ) -> None:

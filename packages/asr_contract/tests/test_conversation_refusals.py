@@ -123,6 +123,10 @@ OPEN = {
     "NEW in the middle of the audio": Breach(10, (), opened(first_sample=16_000), "Open.first_sample"),
     "NEW with final words": Breach(10, (), opened(final_words=[ONE]), "Open.final_words"),
     "NEW in a later segment": Breach(10, (), opened(segment=3), "Open.segment"),
+    "NEW with closed words": Breach(10, (), opened(closed_words=[ONE]), "Open.closed_words"),
+    "RESUME with a closed word of the open segment": Breach(
+        10, (), resumed(first=0, emit_after=900, segment_start=0, closed_words=[TWO]), "Open.closed_words"
+    ),
     "RESUME in epoch 0": Breach(10, (), resumed(first=0, emit_after=0, epoch=0), "Open.epoch"),
     "RESUME with words but no segment": Breach(
         10, (), resumed(first=0, emit_after=0, final_words=[ONE], next_word_index=1), "without an open segment"

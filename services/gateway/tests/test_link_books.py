@@ -121,6 +121,18 @@ def test_audio_that_was_dropped_meanwhile_makes_a_plan_void() -> None:
     assert not ledger.still_holds(plan)
 
 
+@pytest.mark.parametrize("replacing", [False, True])
+def test_a_resume_carries_the_words_of_closed_segments_that_the_replay_holds(replacing: bool) -> None:
+    ledger = in_speech(replacing=replacing)
+    alpha, beta = word("alpha", SECOND, 20_000), word("beta", 30_000, 36_000, 0 if replacing else 1)
+    (shown,) = receive(ledger, checkpoint(40_000, 640, *((alpha, beta) if replacing else (beta,)))).show
+    ledger.answer(shown.checkpoint, END)
+    opening = begin(ledger, replacing=replacing)
+    assert SECOND < opening.first_sample <= 30_000
+    assert [(w.text, w.start_sample) for w in opening.closed_words] == [("beta", 30_000)]
+    assert not opening.final_words
+
+
 def test_a_replacing_model_is_replayed_from_the_start_of_its_segment() -> None:
     opening = begin(in_speech(replacing=True), replacing=True)
     assert opening.first_sample <= 8_000
