@@ -127,6 +127,13 @@ class Hearing:
         final, tentative = self._words.commit(self.last, at)
         return self._index.final(final), tentative
 
+    async def hear_again(self, at: int) -> None:
+        """The last grid decode in the context of a RESUME: nothing of it is said, but the next one agrees with it, as
+        it would have without the loss. Raises EngineLostError."""
+        window = self.window(at)
+        if window is not None:
+            await self.commit(window, at)
+
     async def glimpse(self, window: Window) -> Hypothesis | None:
         """A decode for tentative words; None when the engine is busy. Raises EngineLostError."""
         return await self._engine.glimpse(window)

@@ -154,7 +154,7 @@ class RecognitionStream:
             if at > self._emit_after:
                 await self._decode_on_grid(at)
             elif at % GRID == 0 and at > self._emit_after - GRID:
-                await self._hear_again(at)
+                await self._hearing.hear_again(at)
 
     # -- voice activity -----------------------------------------------------------------------------------------
 
@@ -266,13 +266,6 @@ class RecognitionStream:
         if final or tentative:
             segment = self._endpointer.next_segment
             await self._emit(at, replies.words(segment, at, final, tentative, self._hearing.eot_score))
-
-    async def _hear_again(self, at: int) -> None:
-        """The last grid decode in the context of a RESUME: nothing of it is said, but the next one agrees with it, as
-        it would have without the loss."""
-        window = self._hearing.window(at)
-        if window is not None:
-            await self._hearing.commit(window, at)
 
     async def _glimpse(self, window: Window, at: int, segment: int) -> None:
         """Tentative words on the side; dropped when the stream has gone on to something newer."""
