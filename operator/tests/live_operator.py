@@ -214,7 +214,9 @@ class Running:
 
 
 @contextmanager
-def operator(kubeconfig: Path, log: Path, namespaces: str, **environment: str) -> Iterator[Running]:
+def operator(
+    kubeconfig: Path, log: Path, namespaces: str, *, await_ready: bool = True, **environment: str
+) -> Iterator[Running]:
     """The operator over some namespaces, as long as the context lasts."""
     given = {
         **os.environ,
@@ -230,7 +232,8 @@ def operator(kubeconfig: Path, log: Path, namespaces: str, **environment: str) -
         process = subprocess.Popen(argv, env=given, stderr=output, stdin=subprocess.DEVNULL)
     running = Running(process, log)
     try:
-        until("the operator is ready", running.ready, 180)
+        if await_ready:
+            until("the operator is ready", running.ready, 180)
         yield running
     finally:
         if process.poll() is None:
