@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from counting_proxy import counting_proxy
-from live_operator import Namespace, operator, pod_on_a_node, until
+from live_operator import Namespace, operator, pod_on_a_node, starting_operator, until
 from streaming_operator import names
 
 pytest_plugins = ["e2e_cluster.testing", "live_fixtures"]
@@ -120,7 +120,7 @@ def test_an_operator_killed_between_any_two_writes_leaves_nothing_half_done(
     for attempt, is_last in enumerate(KILLS):
         with counting_proxy(elsewhere.api.kubeconfig, tmp_path) as proxy:
             proxy.is_last = is_last
-            with operator(proxy.kubeconfig, tmp_path / f"log{attempt}", elsewhere.name, await_ready=False) as doomed:
+            with starting_operator(proxy.kubeconfig, tmp_path / f"log{attempt}", elsewhere.name) as doomed:
                 proxy.after = doomed.kill
                 until("it is killed", lambda: doomed.process.poll() is not None)
             assert doomed.process.returncode == -signal.SIGKILL
