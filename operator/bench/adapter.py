@@ -25,14 +25,15 @@ from typing import Any
 
 import msgspec
 from e2e_cluster.api_server import start_api
+from population import NAMESPACE, SERVICE_ACCOUNT, gathered, pod, put, say
 from prometheus_client import CollectorRegistry, generate_latest
-from scale import NAMESPACE, SERVICE_ACCOUNT, free_port, gathered, pod, put, say
 from stack_model.crd import definition
 from streaming_gateway.link.metrics import LinkMetrics
 from streaming_gateway.metrics import GatewayMetrics
 from streaming_operator import names
 from streaming_operator.api_server import ApiServer, connect
 from streaming_operator.kinds import CUSTOM_RESOURCE_DEFINITION, POD, SECRET, STACK, Kind
+from subject import free_port
 
 SPACE = "bench"
 SERVICE = Kind("", "v1", "Service", "services")

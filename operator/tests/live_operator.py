@@ -215,7 +215,15 @@ class Running:
 
 @contextmanager
 def operator(kubeconfig: Path, log: Path, namespaces: str, **environment: str) -> Iterator[Running]:
-    """The operator over some namespaces, as long as the context lasts."""
+    """The operator over some namespaces, ready, as long as the context lasts."""
+    with starting_operator(kubeconfig, log, namespaces, **environment) as running:
+        until("the operator is ready", running.ready, 180)
+        yield running
+
+
+@contextmanager
+def starting_operator(kubeconfig: Path, log: Path, namespaces: str, **environment: str) -> Iterator[Running]:
+    """The same, from the moment when its process starts."""
     given = {
         **os.environ,
         "KUBECONFIG": str(kubeconfig),
@@ -230,7 +238,6 @@ def operator(kubeconfig: Path, log: Path, namespaces: str, **environment: str) -
         process = subprocess.Popen(argv, env=given, stderr=output, stdin=subprocess.DEVNULL)
     running = Running(process, log)
     try:
-        until("the operator is ready", running.ready, 180)
         yield running
     finally:
         if process.poll() is None:

@@ -2,13 +2,15 @@
 
 import base64
 import hashlib
-import random
+import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from live_operator import Namespace, operator, pod_on_a_node, until
+from counting_proxy import counting_proxy
+from live_operator import Namespace, operator, pod_on_a_node, starting_operator, until
 from streaming_operator import names
 
 pytest_plugins = ["e2e_cluster.testing", "live_fixtures"]
@@ -89,7 +91,25 @@ def _is_whole(space: Namespace) -> bool:
     return hashlib.sha256(key).hexdigest() in base64.b64decode(hashes["data"]["keys"]).decode()
 
 
-def test_an_operator_killed_at_any_point_leaves_nothing_half_done(
+def _after(number: int) -> Callable[[int, str], bool]:
+    return lambda written, _: written == number
+
+
+def _after_making(plural: str, name: str) -> Callable[[int, str], bool]:
+    """The first of several writes to one object: a size is made with a workload, and handed over in two more."""
+    return lambda _, path: path.endswith(f"/{plural}/{name}")
+
+
+# When the operator is killed: after the Nth write, or after one to an object, before it hears of its success.
+KILLS = (
+    *(_after(number) for number in (1, 2, 5, 11, 19, 27)),
+    _after_making("deployments", "demo-gateway"),
+    _after_making("statefulsets", "demo-license-proxy"),
+    _after_making("streamingstacks", "demo/status"),
+)
+
+
+def test_an_operator_killed_between_any_two_writes_leaves_nothing_half_done(
     elsewhere: Namespace, space: Namespace, tmp_path: Path
 ) -> None:
     sizes: dict[str, Any] = {"gateway": {"autoscaling": {"minReplicas": 4}}}
@@ -97,10 +117,15 @@ def test_an_operator_killed_at_any_point_leaves_nothing_half_done(
     space.until_made()
     until("the model is whole", lambda: _is_whole(space))
     elsewhere.stack(**sizes)
-    for attempt in range(6):
-        with operator(elsewhere.api.kubeconfig, tmp_path / f"log{attempt}", elsewhere.name) as doomed:
-            time.sleep(random.Random(attempt).uniform(0, 0.8))
-            doomed.kill()
+    for attempt, is_last in enumerate(KILLS):
+        with counting_proxy(elsewhere.api.kubeconfig, tmp_path) as proxy:
+            proxy.is_last = is_last
+            with starting_operator(proxy.kubeconfig, tmp_path / f"log{attempt}", elsewhere.name) as doomed:
+                proxy.after = doomed.kill
+                until("it is killed", lambda: doomed.process.poll() is not None)
+            assert doomed.process.returncode == -signal.SIGKILL
+            told = [is_last(number + 1, path) for number, path in enumerate(proxy.written)]
+            assert told == [False] * (len(told) - 1) + [True], "it was killed after that write, and before another"
     with operator(elsewhere.api.kubeconfig, tmp_path / "log", elsewhere.name) as survivor:
         until("it is whole", lambda: _is_whole(elsewhere))
         survivor.until_quiet()

@@ -6,12 +6,28 @@ Pure.
 """
 
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from streaming_operator import names
 from streaming_operator.kinds import AUTOSCALER, DEPLOYMENT, HTTP_ROUTE, POD, STATEFUL_SET, Kind
+from streaming_operator.object_parts import Condition, Metadata, Whole, part
+from streaming_operator.pod_state import PodState, pod_state
+
+__all__ = [
+    "DELETION_COST",
+    "HOLD_MANAGER",
+    "LEAVING_SINCE",
+    "Acceptance",
+    "Autoscaling",
+    "Metadata",
+    "PodState",
+    "Seen",
+    "Size",
+    "State",
+    "seen",
+]
 
 LEAVING_SINCE = f"{names.GROUP}/leaving-since"
 # Of Kubernetes: a ReplicaSet that shrinks ends the pods with the lowest first; without it a pod has 0.
@@ -30,51 +46,6 @@ _CONTROLLERS_ANNOTATIONS = frozenset(
         "volume.kubernetes.io/selected-node",
     }
 )
-
-
-class Owner(msgspec.Struct, frozen=True):
-    """An entry of metadata.ownerReferences."""
-
-    uid: str
-    kind: str = ""
-    name: str = ""
-
-
-class _ManagedFields(msgspec.Struct, rename="camel"):
-    manager: str = ""
-    operation: str = ""
-    subresource: str = ""
-    fields_v1: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class Metadata(msgspec.Struct, rename="camel"):
-    """The metadata that decides anything."""
-
-    name: str
-    namespace: str = ""
-    uid: str = ""
-    resource_version: str = ""
-    generation: int | None = None
-    creation_timestamp: str = ""
-    deletion_timestamp: str | None = None
-    deletion_grace_period_seconds: int | None = None
-    labels: dict[str, str] | None = None
-    annotations: dict[str, str] | None = None
-    owner_references: list[Owner] | None = None
-    managed_fields: list[_ManagedFields] | None = None
-
-
-class _Whole(msgspec.Struct):
-    metadata: Metadata
-    spec: msgspec.Raw = msgspec.Raw(b"null")
-    status: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Condition(msgspec.Struct):
-    type: str
-    status: str
-    reason: str = ""
-    message: str = ""
 
 
 class Size(msgspec.Struct, frozen=True, gc=False):
@@ -104,17 +75,6 @@ class Acceptance(msgspec.Struct, frozen=True, gc=False):
     message: str = ""
 
 
-class PodState(msgspec.Struct, frozen=True, gc=False):
-    """What a pod says of itself."""
-
-    address: str = ""
-    ready: bool = False
-    finished: bool = False
-    blocked: tuple[str, str] | None = None
-    created: str = ""
-    grace_seconds: int | None = None
-
-
 State = Size | Autoscaling | Acceptance | PodState
 
 
@@ -139,7 +99,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
     state: State | None = None
 
 
-_whole = msgspec.json.Decoder(_Whole)
+_whole = msgspec.json.Decoder(Whole)
 
 
 def seen(kind: Kind, body: bytes | msgspec.Raw) -> tuple[Metadata, Seen]:
@@ -172,7 +132,7 @@ def _kept(value: str | None) -> str:
     return _labels_seen.setdefault(value, value) if value else ""
 
 
-def _drift(kind: Kind, whole: _Whole) -> bytes:
+def _drift(kind: Kind, whole: Whole) -> bytes:
     metadata = whole.metadata
     annotations = {k: v for k, v in (metadata.annotations or {}).items() if k not in _CONTROLLERS_ANNOTATIONS}
     told: list[Any] = [metadata.labels, annotations, metadata.owner_references]
@@ -209,7 +169,7 @@ def _deletion_cost(metadata: Metadata) -> int:
         return 0
 
 
-def _state(kind: Kind, whole: _Whole) -> State | None:
+def _state(kind: Kind, whole: Whole) -> State | None:
     if kind in (DEPLOYMENT, STATEFUL_SET):
         return _size(whole)
     if kind is AUTOSCALER:
@@ -217,7 +177,7 @@ def _state(kind: Kind, whole: _Whole) -> State | None:
     if kind is HTTP_ROUTE:
         return _acceptance(whole)
     if kind is POD:
-        return _pod(whole)
+        return pod_state(whole)
     return None
 
 
@@ -232,19 +192,12 @@ class _WorkloadStatus(msgspec.Struct, rename="camel"):
     updated_replicas: int = 0
     current_revision: str = ""
     update_revision: str = ""
-    conditions: list[_Condition] | None = None
+    conditions: list[Condition] | None = None
 
 
-T = TypeVar("T")
-
-
-def _part(body: msgspec.Raw, kind: type[T], empty: T) -> T:
-    return empty if bytes(body) == b"null" else msgspec.json.decode(body, type=kind)
-
-
-def _size(whole: _Whole) -> Size:
-    spec = _part(whole.spec, _WorkloadSpec, _WorkloadSpec())
-    status = _part(whole.status, _WorkloadStatus, _WorkloadStatus())
+def _size(whole: Whole) -> Size:
+    spec = part(whole.spec, _WorkloadSpec, _WorkloadSpec())
+    status = part(whole.status, _WorkloadStatus, _WorkloadStatus())
     current = status.observed_generation >= (whole.metadata.generation or 0)
     # Once a StatefulSet is rolled its controller stops counting updatedReplicas and makes both revisions one.
     updated = status.updated_replicas == status.replicas or (
@@ -264,11 +217,11 @@ def _size(whole: _Whole) -> Size:
 
 class _AutoscalerStatus(msgspec.Struct, rename="camel"):
     desired_replicas: int = 0
-    conditions: list[_Condition] | None = None
+    conditions: list[Condition] | None = None
 
 
-def _autoscaling(whole: _Whole) -> Autoscaling:
-    status = _part(whole.status, _AutoscalerStatus, _AutoscalerStatus())
+def _autoscaling(whole: Whole) -> Autoscaling:
+    status = part(whole.status, _AutoscalerStatus, _AutoscalerStatus())
     # A pool without pods has no metric, and that is no trouble: ScalingDisabled says the target's size is 0.
     blocked = next(
         (
@@ -282,15 +235,15 @@ def _autoscaling(whole: _Whole) -> Autoscaling:
 
 
 class _RouteParent(msgspec.Struct):
-    conditions: list[_Condition] | None = None
+    conditions: list[Condition] | None = None
 
 
 class _RouteStatus(msgspec.Struct):
     parents: list[_RouteParent] | None = None
 
 
-def _acceptance(whole: _Whole) -> Acceptance:
-    status = _part(whole.status, _RouteStatus, _RouteStatus())
+def _acceptance(whole: Whole) -> Acceptance:
+    status = part(whole.status, _RouteStatus, _RouteStatus())
     told = [
         c for parent in status.parents or () for c in parent.conditions or () if c.type in ("Accepted", "ResolvedRefs")
     ]
@@ -298,68 +251,3 @@ def _acceptance(whole: _Whole) -> Acceptance:
     if refused:
         return Acceptance(False, f"{refused.reason}: {refused.message}")
     return Acceptance(True) if told else Acceptance()
-
-
-class _Waiting(msgspec.Struct):
-    reason: str = ""
-    message: str = ""
-
-
-class _Running(msgspec.Struct, rename="camel"):
-    started_at: str = ""
-
-
-class _ContainerState(msgspec.Struct):
-    waiting: _Waiting | None = None
-    running: _Running | None = None
-
-
-class _Container(msgspec.Struct, rename="camel"):
-    name: str = ""
-    ready: bool = False
-    started: bool | None = None
-    state: _ContainerState = msgspec.field(default_factory=_ContainerState)
-
-
-class _PodStatus(msgspec.Struct, rename="camel"):
-    phase: str = ""
-    pod_ip: str = msgspec.field(default="", name="podIP")
-    conditions: list[_Condition] | None = None
-    init_container_statuses: list[_Container] | None = None
-    container_statuses: list[_Container] | None = None
-
-
-# Waiting reasons of every healthy start.
-_ORDINARY = ("ContainerCreating", "PodInitializing")
-
-
-def _pod(whole: _Whole) -> PodState:
-    status = _part(whole.status, _PodStatus, _PodStatus())
-    ready = any(c.type == "Ready" and c.status == "True" for c in status.conditions or ())
-    return PodState(
-        address=status.pod_ip,
-        ready=ready,
-        finished=status.phase in ("Succeeded", "Failed"),
-        blocked=None if ready else _blocked(whole.metadata.name, status),
-        created=whole.metadata.creation_timestamp,
-        grace_seconds=whole.metadata.deletion_grace_period_seconds,
-    )
-
-
-def _blocked(name: str, status: _PodStatus) -> tuple[str, str] | None:
-    """Why a pod is not ready, in Kubernetes' words; LoadingModel and FetchingModel carry the time of their begin."""
-    for condition in status.conditions or ():
-        if condition.type == "PodScheduled" and condition.status == "False":
-            return condition.reason, f"{name}: {condition.message}"
-    containers = [*(status.init_container_statuses or ()), *(status.container_statuses or ())]
-    for container in containers:
-        waiting = container.state.waiting
-        if waiting and waiting.reason not in _ORDINARY:
-            return waiting.reason, f"{name}, container {container.name}: {waiting.message}".rstrip(": ")
-    for container in containers:
-        running = container.state.running
-        if running and container.name == "triton" and not container.started:
-            return "LoadingModel", running.started_at
-        if running and container.name == "fetch":
-            return "FetchingModel", running.started_at
-    return None

@@ -1,0 +1,128 @@
+"""The operator that is measured, as a process of its own, and what it tells of itself."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from population import say
+
+
+@dataclass
+class Metrics:
+    """The operator's own, at one moment."""
+
+    text: str
+
+    def sum(self, name: str, **labels: str) -> float:
+        """Over all series of that name with those labels."""
+        wanted = [f'{key}="{value}"' for key, value in labels.items()]
+        return sum(
+            float(line.rsplit(" ", 1)[1])
+            for line in self.text.splitlines()
+            if re.match(rf"{name}(\{{| )", line) and all(pair in line for pair in wanted)
+        )
+
+    @property
+    def writes(self) -> float:
+        """PATCH, POST and DELETE."""
+        return sum(self.sum("streaming_operator_api_requests_total", verb=verb) for verb in ("PATCH", "POST", "DELETE"))
+
+    def quantile(self, share: float) -> float:
+        """Upper bound in seconds of the reconciles' duration."""
+        name = "streaming_operator_reconcile_seconds"
+        total = self.sum(f"{name}_count")
+        for line in self.text.splitlines():
+            found = re.match(rf'{name}_bucket\{{le="(.+)"\}} (.+)', line)
+            if found and float(found.group(2)) >= share * total:
+                return float(found.group(1))
+        return float("inf")
+
+
+@dataclass
+class Subject:
+    """The operator that is measured."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+    def is_ready(self) -> bool:
+        """Whether it has listed everything. Raises SystemExit where it ended."""
+        if self.process.poll() is not None:
+            raise SystemExit("the operator ended; its messages are above")
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=30):
+                return True
+        except OSError:
+            return False
+
+    def metrics(self) -> Metrics:
+        """Its own."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as response:
+            return Metrics(response.read().decode())
+
+    def memory(self) -> tuple[float, float]:
+        """Resident now and at its highest, in MiB."""
+        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        found = [re.search(rf"{name}:\s+(\d+) kB", text) for name in ("VmRSS", "VmHWM")]
+        now, highest = (int(match.group(1)) / 1024 if match else 0.0 for match in found)
+        return now, highest
+
+
+def free_port() -> int:
+    """One of loopback's."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def operator(kubeconfig: Path, *, resync_seconds: int = 300) -> Iterator[Subject]:
+    """The operator as a process."""
+    port = free_port()
+    images = ("GATEWAY", "LICENSE_PROXY", "LOAD_BALANCER", "ASR", "ASR_GPU", "MODEL_STORE")
+    environment = {
+        **os.environ,
+        "KUBECONFIG": str(kubeconfig),
+        "PROBE_PORT": str(port),
+        "RESYNC_SECONDS": str(resync_seconds),
+        **{f"IMAGE_{part}": f"streamingstack/{part.lower()}:bench" for part in images},
+    }
+    process = subprocess.Popen([sys.executable, "-m", "streaming_operator", "run"], env=environment)
+    try:
+        yield Subject(process, port)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+async def until_up(subject: Subject) -> None:
+    """Wait until everything is listed."""
+    for _ in range(300):
+        if subject.is_ready():
+            return
+        await asyncio.sleep(1)
+    raise SystemExit("the operator is not ready after five minutes")
+
+
+async def until_quiet(subject: Subject, stacks: int) -> float:
+    """Wait until the queue stays empty; returns the seconds."""
+    started = time.monotonic()
+    quiet = 0
+    while quiet < 3:
+        await asyncio.sleep(2)
+        found = subject.metrics()
+        depth = found.sum("streaming_operator_queue_depth")
+        quiet = quiet + 1 if depth == 0 and found.sum("streaming_operator_stacks") >= stacks else 0
+        say(f"queue {depth:.0f}, objects {found.sum('streaming_operator_objects'):.0f}")
+    return time.monotonic() - started
