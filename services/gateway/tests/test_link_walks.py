@@ -99,6 +99,13 @@ class WalkedSession:
         given = self.link.received_samples
         self.link.send_audio(coded_pcm(given, max(given, end)))
 
+    async def outlives(self, walk: "asyncio.Future[None]") -> None:
+        """Waits for the end of the walk; raises what ended the link before it, or broke the walk."""
+        await asyncio.wait({walk, self.listening}, return_when=asyncio.FIRST_COMPLETED)
+        for ended in (self.listening, walk):
+            if ended.done():
+                ended.result()
+
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE):
             while not condition():
@@ -251,7 +258,7 @@ async def test_the_link_walks_it_message_by_message(walk: Walk) -> None:
         try:
             session = WalkedSession(await several.open(request))
             recogniser.session.set_result(session)
-            await recogniser.over
+            await session.outlives(recogniser.over)
             await session.until(lambda: session.segments == walk.segments and finalizes <= set(session.finalized))
             await session.link.close()
             await session.listening
