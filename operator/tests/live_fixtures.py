@@ -8,7 +8,7 @@ from e2e_cluster.api_server import ApiServer, start_api
 from e2e_cluster.kubernetes_api import KubernetesApi
 from live_operator import Namespace, Running, install_definition, make_namespace, operator
 
-_SPACES = 24
+_SPACES = 40
 
 
 @pytest.fixture(scope="session")

@@ -155,13 +155,14 @@ class Cluster:
         annotations = {} if since is None else {LEAVING_SINCE: since}
         await self._patch_part(key, DEPLOYMENT, deployment, {"metadata": {"annotations": annotations}}, LEAVING_MANAGER)
 
-    async def hold(self, key: Key, deployment: str, *, wait: bool) -> None:
+    async def hold(self, owner: Owner, deployment: str, *, wait: bool) -> None:
         """Let a rollout that is under way wait, or go on: while it waits pods are started, ended and scaled as ever."""
-        known = self._cache.get(key, DEPLOYMENT, deployment)
-        if known is not None and known.held != wait:
-            spec = {"spec": {"paused": True}} if wait else {}
-            body = {**spec, "metadata": {"uid": known.uid}}
-            await self._patch_part(key, DEPLOYMENT, deployment, body, HOLD_MANAGER)
+        known = self._cache.get(owner.key, DEPLOYMENT, deployment)
+        if known is None or known.owner != owner.uid or known.terminating or known.held == wait:
+            return
+        spec = {"spec": {"paused": True}} if wait else {}
+        body = {**spec, "metadata": {"uid": known.uid}}
+        await self._patch_part(owner.key, DEPLOYMENT, deployment, body, HOLD_MANAGER)
 
     def draining(self, key: Key, component: str) -> int:
         """Pods of a component that are ending."""

@@ -100,11 +100,11 @@ class Reconciler:
         draining, most = self.cluster.draining(key, names.GATEWAY), stack.spec.gateway.max_draining_pods
         waits = must_wait(self.cache.get(key, DEPLOYMENT, gateway), draining, most)
         if waits:
-            await self.cluster.hold(key, gateway, wait=True)
+            await self.cluster.hold(owner, gateway, wait=True)
         held = (gateway,) if draining > most else ()
         applied = await self.cluster.apply_all(owner, children, held, last_sizes(key.name, stack.status))
         if not waits:
-            await self.cluster.hold(key, gateway, wait=False)
+            await self.cluster.hold(owner, gateway, wait=False)
         elif gateway not in applied.held:
             applied.held.append(gateway)
         return applied

@@ -7,4 +7,4 @@ def must_wait(gateway: Seen | None, draining: int, most: int) -> bool:
     """Whether a rollout that is under way goes no further: more than `most` pods drain, whatever ended them."""
     if gateway is None or not isinstance(gateway.state, Size) or draining <= most:
         return False
-    return gateway.held or not gateway.state.updated
+    return not gateway.state.updated

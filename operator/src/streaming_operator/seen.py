@@ -55,7 +55,7 @@ class Size(msgspec.Struct, frozen=True, gc=False):
     ready: int = 0
     # The controller has seen the latest spec, every pod is of it, and there are as many as wanted.
     rolled: bool = False
-    # The same, whether there are as many or not: no rollout is under way.
+    # Every pod is of the latest spec that the controller has seen: no rollout is under way.
     updated: bool = False
     # Why the controller cannot make pods: a quota, an admission policy.
     failure: str = ""
@@ -210,7 +210,7 @@ def _size(whole: Whole) -> Size:
         desired=spec.replicas,
         ready=status.ready_replicas,
         rolled=current and updated and status.replicas == spec.replicas,
-        updated=current and updated,
+        updated=updated,
         failure=failure,
     )
 
