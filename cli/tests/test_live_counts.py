@@ -126,7 +126,11 @@ async def test_only_pods_that_take_load_are_asked(cluster: Cluster, answers: Ans
     assert answers.asked == [PODS, f"{PODS}/g1:9090/proxy/metrics"]
 
 
-@pytest.mark.parametrize("says", [503, 403, "", "streaming_gateway_sessions_capacity 48\n", SILENT], ids=["503", "403", "nothing", "no sessions", "silent"])
+@pytest.mark.parametrize(
+    "says",
+    [503, 403, "", "streaming_gateway_sessions_capacity 48\n", SILENT],
+    ids=["503", "403", "nothing", "no sessions", "silent"],
+)
 async def test_a_pod_that_does_not_say_holds_up_no_other(cluster: Cluster, answers: Answers, says: Any) -> None:
     answers.pods = [pod("g1", names.GATEWAY), pod("g2", names.GATEWAY)]
     answers.told = {"g1": says, "g2": sessions(4, 48)}
