@@ -127,7 +127,7 @@ def scripts(draw: st.DrawFn, pauses: Sequence[int] = ANY) -> Script:
         words.append(ScriptWord(text, start, start + length))
         at = start + length
     scores = draw(st.lists(st.sampled_from([0.1, 0.9]), min_size=len(words), max_size=len(words)))
-    return Script(words, eot_scores=dict(enumerate(scores)))
+    return Script(words, eot_scores=dict(enumerate(scores)), coded=True)
 
 
 def loosenesses(shift: int, *, repeats: bool = False) -> st.SearchStrategy[Looseness]:
