@@ -282,6 +282,14 @@ CASES = [
         ("licence proxies", "CrashLoopBackOff", "kubectl logs"),
         observed={"license_proxy": stopped(("CrashLoopBackOff", "x"))},
     ),
+    # A gateway that nobody told the licence's state is not ready, and not the one to look at.
+    Case(
+        Is.GATEWAY_AVAILABLE,
+        "False",
+        Reason.LICENSE_PROXY_UNAVAILABLE,
+        ("licence proxies", "CrashLoopBackOff", "kubectl logs"),
+        observed={"gateway": stopped(), "license_proxy": stopped(("CrashLoopBackOff", "x"))},
+    ),
     Case(
         Is.GATEWAY_AVAILABLE,
         "False",
@@ -297,7 +305,7 @@ CASES = [
         ("no StorageClass fast", "spec.licenseProxy.storage.storageClassName", "it has none"),
         spec={"licenseProxy": {"storage": {"storageClassName": "fast"}}},
         facts={"storage_classes": {}},
-        observed={"license_proxy": stopped(("Unschedulable", "unbound claim"))},
+        observed={"license_proxy": stopped(("Unschedulable", "unbound claim")), "gateway": stopped()},
     ),
     # Who may not list classes has only the scheduler's words.
     Case(

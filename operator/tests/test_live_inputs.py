@@ -128,3 +128,15 @@ def test_the_whole_cluster_can_be_watched_too(own_api: KubernetesApi, tmp_path: 
             space.stack()
             space.until_made()
             space.kubectl("delete", "streamingstack", "demo")
+
+
+def test_a_storage_class_that_is_named_and_not_there_is_told_beside_those_that_are(
+    own_api: KubernetesApi, tmp_path: Path
+) -> None:
+    space = make_namespace(own_api, "volumes")
+    slow = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "slow"}}
+    space.apply({**slow, "provisioner": "kubernetes.io/no-provisioner"})
+    with operator(own_api.kubeconfig, tmp_path / "log", ""):
+        space.stack(licenseProxy={"storage": {"storageClassName": "fast"}})
+        told = space.until_condition("demo", "GatewayAvailable", "StorageClassMissing")
+        assert "no StorageClass fast (spec.licenseProxy.storage.storageClassName; it has slow)" in told["message"]

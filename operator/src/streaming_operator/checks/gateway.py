@@ -3,7 +3,7 @@
 from stack_model.api.status import Reason
 
 from streaming_operator.checks.finding import Check, Finding, View, first, quoted
-from streaming_operator.checks.pods import not_running
+from streaming_operator.checks.pods import blocked_by, not_running
 from streaming_operator.checks.storage import class_missing
 
 
@@ -15,7 +15,12 @@ def gateway_available(view: View) -> Finding:
 
 
 def _gateway_runs(view: View) -> Finding | None:
-    return None if view.observed.gateway.ready else not_running("gateway", view.observed.gateway)
+    pods = view.observed.gateway
+    if pods.ready:
+        return None
+    # A gateway is ready only once a licence proxy has told it the licence's state: look there first.
+    waits = blocked_by(pods)[0] is Reason.NOT_READY and not view.vendor
+    return (_license_proxy_runs(view) if waits else None) or not_running("gateway", pods)
 
 
 def _license_proxy_has_volumes(view: View) -> Finding | None:
@@ -60,8 +65,9 @@ def _route_is_accepted(view: View) -> Finding | None:
 
 
 _CHECKS: tuple[Check, ...] = (
-    _gateway_runs,
+    # Never comes by itself: before a gateway that may only take its time.
     _license_proxy_has_volumes,
+    _gateway_runs,
     _license_proxy_runs,
     _load_balancer_runs,
     _route_is_accepted,
