@@ -72,15 +72,15 @@ class Release:
         listed = self.space.core.list_namespaced_persistent_volume_claim(self.space.name, label_selector=selector)
         return {claim.metadata.name: claim for claim in listed.items}
 
-    def cluster_roles(self) -> list[str]:
+    def cluster_roles(self) -> set[str]:
         """Names of its ClusterRoles."""
         listed = client.RbacAuthorizationV1Api(self.space.api).list_cluster_role().items
-        return [role.metadata.name for role in listed if self.space.name in role.metadata.name]
+        return {role.metadata.name for role in listed if self.space.name in role.metadata.name}
 
-    def roles(self) -> list[str]:
+    def roles(self) -> set[str]:
         """Names of its Roles."""
         listed = client.RbacAuthorizationV1Api(self.space.api).list_namespaced_role(self.space.name).items
-        return [role.metadata.name for role in listed]
+        return {role.metadata.name for role in listed}
 
     @staticmethod
     def _run(program: Path, *argv: str) -> str:

@@ -1,14 +1,18 @@
-"""Sessions with a stack behind the ingress: while something happens to it, side by side, and those that are refused."""
+"""Sessions with a stack behind the ingress: side by side, while something happens to it, refused; where they are."""
 
 import asyncio
 import concurrent.futures
 import contextlib
+import re
 import threading
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
+from kubernetes.client import V1Pod
 from listener import ENGLISH, MOST_WRONG, RATE, Listener, recording, spoken, wrong
+from live_namespace import LiveNamespace
 from operated_stack import OperatedStack
 from streamingstack_bench.wire_client import wire_client
 
@@ -65,3 +69,14 @@ def refusal(stack: OperatedStack, model: str = ENGLISH) -> str | None:
     """Why a new session is refused, in the words of the SDK; None where it is not."""
     heard = spoken(stack.host, stack.first_key(), bytes(3200), speed=1.0, model=model)
     return None if heard.began.is_set() else "; ".join(heard.errors)
+
+
+def sessions_of(namespace: LiveNamespace, gateway: V1Pod) -> int:
+    """How many sessions a gateway has, by its own metrics."""
+    with (
+        namespace.forwarded(f"pod/{gateway.metadata.name}", 9090) as port,
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page,
+    ):
+        found = re.search(r"^streaming_gateway_sessions_active (\S+)$", page.read().decode(), re.M)
+    assert found
+    return int(float(found[1]))

@@ -22,7 +22,6 @@ from streaming_operator import names
 ROOT = Path(__file__).parents[2]
 GROUP, VERSION, PLURAL = "streamingstack.dev", "v1alpha1", "streamingstacks"
 _RBAC = "rbac.authorization.k8s.io/v1"
-_SETTLED_SECONDS = 90.0
 
 
 def install(operator: LiveNamespace, watched: LiveNamespace, images: Mapping[str, str], *others: LiveNamespace) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chart_release import RELEASE, STACK, Release
+from chart_release import OPERATOR, RELEASE, STACK, Release
 from e2e_cluster.door import Door
 from kubernetes import client
 from listener import resolving
@@ -46,6 +46,7 @@ def test_an_installed_chart_hears_and_what_it_says_next_is_true(release: Release
     release.await_heard_of()
     assert release.stack.first_key()
     assert release.operator_setting("WATCH_NAMESPACES") == release.space.name
+    assert f"{OPERATOR}-{release.space.name}" in release.roles()
     assert not release.cluster_roles()
     release.helm("test", RELEASE, "--timeout=5m")
 
@@ -103,8 +104,8 @@ def test_installed_for_the_cluster_it_looks_after_every_namespace_and_sees_its_s
     door: Door, release: Release, images: Mapping[str, str], recordings: Path
 ) -> None:
     assert release.operator_setting("WATCH_NAMESPACES") == ""
-    assert release.cluster_roles()
-    assert not release.roles()
+    assert f"{OPERATOR}-{release.space.name}" in release.cluster_roles()
+    assert f"{OPERATOR}-{release.space.name}" not in release.roles()
     with live_namespace(door, "elsewhere") as elsewhere:
         trial = OperatedStack(elsewhere, "trial")
         spec = small(images, {"type": "None"})
@@ -135,9 +136,9 @@ def _definition(release: Release) -> list[Any]:
 
 def _spoil(release: Release) -> None:
     """Take the last column and the description of `spec` out of the definition, as an older release had none."""
-    api = client.ApiextensionsV1Api(release.space.api)
-    found = api.read_custom_resource_definition(CRD)
-    version = found.spec.versions[0]
-    del version.additional_printer_columns[-1]
-    version.schema.open_apiv3_schema.properties["spec"].description = None
-    api.replace_custom_resource_definition(CRD, found)
+    last = len(_definition(release)[0]["additionalPrinterColumns"]) - 1
+    version = "/spec/versions/0"
+    gone = (f"additionalPrinterColumns/{last}", "schema/openAPIV3Schema/properties/spec/description")
+    client.ApiextensionsV1Api(release.space.api).patch_custom_resource_definition(
+        CRD, [{"op": "remove", "path": f"{version}/{path}"} for path in gone]
+    )

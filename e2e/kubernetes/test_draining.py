@@ -12,9 +12,9 @@ from e2e_cluster.door import Door
 from kubernetes.client import V1Pod
 from listener import Listener, recording, resolving, spoken
 from live_namespace import LiveNamespace, is_ready, live_namespace, until
+from live_session import sessions_of, uncut_session
 from operated_stack import OperatedStack, install, issue_license, through_gateway
 from plain_stack import STARTUP_SECONDS, is_served, staying_node
-from sessions import sessions_of, uncut_session
 
 # The first of them waits until the stack is there.
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
@@ -83,7 +83,7 @@ def _is_running(stack: OperatedStack, name: str) -> bool:
 
 
 def test_a_scale_in_takes_the_idle_gateways_and_the_session_lives_on(calls: OperatedStack, recordings: Path) -> None:
-    with uncut_session(calls, recordings, repeats=3) as session:
+    with uncut_session(calls, recordings, times=3) as session:
         (busy,) = until("one gateway has the session", lambda: _busy(calls), FOLLOWED_SECONDS)
         name = busy.metadata.name
 
@@ -104,7 +104,7 @@ def test_the_operator_and_the_licence_proxies_are_killed_and_the_session_does_no
     calls: OperatedStack, operator: LiveNamespace, recordings: Path
 ) -> None:
     space = calls.namespace
-    with uncut_session(calls, recordings, repeats=3) as session:
+    with uncut_session(calls, recordings, times=3) as session:
         before = {pod.metadata.uid for pod in (*operator.pods("operator"), *calls.pods("license-proxy"))}
         assert len(before) == 3
         for pod in operator.pods("operator"):
@@ -135,7 +135,7 @@ def test_a_drain_of_a_node_cuts_no_session_and_new_ones_land_elsewhere(
         listeners: list[Listener] = []
         while not sessions_of(space, leaving):
             assert len(listeners) < _TRIES, f"no session came to {name}"
-            listeners.append(live.enter_context(uncut_session(calls, recordings, repeats=5)))
+            listeners.append(live.enter_context(uncut_session(calls, recordings, times=5)))
         with _drained(door, space, node) as drain:
             until(f"{name} is ending", lambda: name not in _by_name(calls.pods("gateway")), FOLLOWED_SECONDS)
             until("another has its place", lambda: _are_ready(calls, 2, node), MOVED_SECONDS, otherwise=calls.tell)
