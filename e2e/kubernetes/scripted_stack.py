@@ -146,7 +146,7 @@ class Running:
     def delete(self, pod: V1Pod, *, at_once: bool = False) -> None:
         """As kubectl does; `at_once` without any grace."""
         grace = {"grace_period_seconds": 0} if at_once else {}
-        self.namespace.core.delete_namespaced_pod(pod.metadata.name, self.namespace.name, **grace)
+        self.namespace.core.delete_namespaced_pod(pod.metadata.name, pod.metadata.namespace, **grace)
 
     def settle(self, seconds: float = 180.0) -> None:
         """Until every part has its pods and all of them are ready."""

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ from streamingstack_bench.report import with_section
 from e2e_chaos import material
 from e2e_chaos.actions import Actions
 from e2e_chaos.gateway_kill import kill_a_gateway
-from e2e_chaos.parts import Layout, Made
+from e2e_chaos.parts import Layout
 from e2e_chaos.picture import draw
 from e2e_chaos.plan import FIRST_S, LAST_S, plan
 from e2e_chaos.records import Outcome
@@ -35,7 +36,7 @@ from e2e_chaos.stack import raised
 from e2e_chaos.usage import metered
 from e2e_chaos.verdict import Verdict, compare, judge_all, word_error_rate
 
-app = typer.Typer(add_completion=False, help=__doc__)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 console = Console(stderr=True, highlight=False)
 _KILL_SECONDS, _KILL_AFTER, _KILL_SESSIONS = 40.0, 15.0, 20
 
@@ -80,21 +81,23 @@ def chaos(
         actions = Actions(running, layout, time.monotonic, _say)
         stormy = run(running, crowd, actions, troubles, _say)
         usage = metered(running, [*stormy.scripted, *stormy.speech])
+        report = Report(
+            machine=machine,
+            seed=seed,
+            seconds=seconds,
+            calm=_side(calm, crowd, said),
+            chaos=_side(stormy, crowd, said),
+            difference=sum((compare(a, b) for a, b in zip(stormy.speech, calm.speech, strict=True)), Verdict()),
+            made=actions.made,
+            skipped=actions.skipped,
+            usage=usage,
+            gateway=None,
+        )
+        _write(report, document, picture)  # now: what follows may fail
         running.settle()
-        kill = _gateway(running, door, min(sessions, _KILL_SESSIONS))
-    report = Report(
-        machine=machine,
-        seed=seed,
-        seconds=seconds,
-        calm=_side(calm, crowd, said),
-        chaos=_side(stormy, crowd, said),
-        difference=sum((compare(a, b) for a, b in zip(stormy.speech, calm.speech, strict=True)), Verdict()),
-        made=actions.made,
-        skipped=actions.skipped,
-        usage=usage,
-        gateway=kill,
-    )
-    _write(report, calm, stormy, actions.made, document, picture)
+        report = replace(report, gateway=_gateway(running, door, min(sessions, _KILL_SESSIONS)))
+    typer.echo(_write(report, document, picture))
+    _leave(report.failures)
 
 
 @app.command("gateway")
@@ -138,12 +141,11 @@ def _stack(sessions: int) -> Iterator[tuple[Door, Running, Layout]]:
         yield door, running, layout
 
 
-def _write(report: Report, calm: Outcome, stormy: Outcome, made: list[Made], document: Path, picture: Path) -> None:
-    draw(calm, stormy, made, picture)
+def _write(report: Report, document: Path, picture: Path) -> str:
+    draw(report.calm.outcome, report.chaos.outcome, report.made, picture)
     text = markdown(report, picture.name)
-    typer.echo(text)
     document.write_text(with_section(document.read_text() if document.exists() else "", "chaos", text))
-    _leave(report.failures)
+    return text
 
 
 def _leave(failures: list[str]) -> None:
@@ -154,7 +156,7 @@ def _leave(failures: list[str]) -> None:
 
 
 def _say(line: str) -> None:
-    console.print(f"chaos: {line}", markup=False)
+    console.print(f"chaos: {line}", markup=False, soft_wrap=True)
 
 
 def main() -> None:

@@ -49,7 +49,8 @@ class Lost:
 
 @dataclass
 class Outcome:
-    """A whole run: what sessions heard, what gateways lost and counted, how busy the machine was.
+    """A whole run: what sessions heard, what gateways lost and counted, how busy the machine was: `pods_cores` are
+    what all pods used on the mean, `busy` is the share of all cores that was used by anybody.
 
     `began` and all times are on the run's clock; `counted` are differences of the gateways' metrics by sample, and
     `lag` those of the scripted recognisers' event loops at the end.
@@ -62,3 +63,4 @@ class Outcome:
     counted: dict[str, float] = field(default_factory=dict)
     lag: dict[str, float] = field(default_factory=dict)
     busy: float = 0.0
+    pods_cores: float = 0.0

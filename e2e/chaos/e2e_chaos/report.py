@@ -142,7 +142,8 @@ def _sides(report: Report) -> list[list[str]]:
         ("final words of the script, lag p50 / p95 / p99 / most", [_spread(one) for one in lag]),
         ("final words of real speech, lag p50 / p95 / p99 / most", [_spread(one) for one in speech]),
         ("event loops of scripted recognisers woken late, p99 / most", [_loop(side.outcome.lag) for side in sides]),
-        ("machine busy", [f"{100 * side.outcome.busy:.0f} %" for side in sides]),
+        ("cores that all pods used", [f"{side.outcome.pods_cores:.2f}" for side in sides]),
+        ("machine busy, with whatever else ran on it", [f"{100 * side.outcome.busy:.0f} %" for side in sides]),
         ("clients sent late, most", [f"{_late(side):.2f} s" for side in sides]),
     ]
     return [[name, *map(str, cells)] for name, cells in counts]

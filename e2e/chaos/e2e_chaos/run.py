@@ -3,11 +3,14 @@
 import asyncio
 import concurrent.futures
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import psutil
+from e2e_cluster import containers
+from e2e_cluster.plan import plan
 from kubernetes.client.exceptions import ApiException
 from scripted_stack import Running
 from urllib3.exceptions import HTTPError
@@ -43,6 +46,7 @@ def run(running: Running, crowd: Crowd, actions: Actions | None, troubles: Seque
     """Sessions to their end, with the troubles at their times; without `actions` nothing goes wrong."""
     before = read_pages(_gateway_pages(running))
     psutil.cpu_percent()
+    used = _pods_cpu()
     began, wall = time.monotonic(), time.time()
     speeches = [*crowd.scripted, *crowd.speech]
     with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
@@ -53,9 +57,9 @@ def run(running: Running, crowd: Crowd, actions: Actions | None, troubles: Seque
             if actions is not None:
                 actions.release_all()
         heard = sessions.result()
+    busy, pods_cores = psutil.cpu_percent() / 100, (_pods_cpu() - used) / (time.monotonic() - began)
     if actions is not None:
         _until_whole(actions)
-    busy = psutil.cpu_percent() / 100
     losses = running.losses_since(wall)
     return Outcome(
         began=began,
@@ -65,6 +69,7 @@ def run(running: Running, crowd: Crowd, actions: Actions | None, troubles: Seque
         counted=since(before, read_pages(_gateway_pages(running))),
         lag=read_pages(running.page(pod) for pod in running.recognisers()),
         busy=busy,
+        pods_cores=pods_cores,
     )
 
 
@@ -105,6 +110,10 @@ def _until_whole(actions: Actions) -> None:
     while any(made.whole_at is None for made in actions.made):
         time.sleep(_LOOK_SECONDS)
         actions.look(actions.pods())
+
+
+def _pods_cpu() -> float:
+    return sum(map(containers.cpu_seconds, plan(os.environ.get("CLUSTER_NAME", "local")).nodes))
 
 
 def _gateway_pages(running: Running) -> list[str]:

@@ -11,10 +11,12 @@ from e2e_chaos.records import Heard
 
 # Until the last events of sessions have been delivered; a gateway flushes every five seconds.
 _DELIVERED_SECONDS = 60.0
+# Behind a word of its own: what looks like JSON is rewritten on its way here.
 _READ = (
-    "import sqlite3, json; "
-    "print(json.dumps(sqlite3.connect('file:/state/license-proxy.sqlite3?mode=ro', uri=True)"
-    ".execute('SELECT session_id, audio_ms, ended FROM usage').fetchall()))"
+    "import json, os, sqlite3; from pathlib import Path; "
+    "file = Path(os.environ['STATE_DIR'], 'license-proxy.sqlite3').as_uri() + '?mode=ro'; "
+    "rows = sqlite3.connect(file, uri=True).execute('SELECT session_id, audio_ms, ended FROM usage').fetchall(); "
+    "print('usage', json.dumps(rows))"
 )
 
 
@@ -35,7 +37,7 @@ def known(running: Running) -> dict[str, tuple[int, bool]]:
     found: dict[str, tuple[int, bool]] = {}
     for pod in running.stack.ready_pods("license-proxy"):
         said = running.namespace.run_in(pod.metadata.name, "python", "-c", _READ)
-        for session, audio_ms, ended in json.loads(said):
+        for session, audio_ms, ended in json.loads(said.partition("usage ")[2]):
             before = found.get(session, (0, False))
             found[session] = (max(audio_ms, before[0]), bool(ended) or before[1])
     return found

@@ -72,3 +72,9 @@ def test_a_container_that_is_not_there_is_named(node: NodePlan) -> None:
         with pytest.raises(ClusterError, match="node1 runs no container"):
             containers.freeze(node, wrong)
     containers.thaw(node, "0c0ffee0")
+
+
+@pytest.mark.parametrize(("file", "text"), [("cpuacct.usage", "2500000000"), ("cpu.stat", "usage_usec 2500000\nx 1\n")])
+def test_what_pods_used_is_read_from_either_version_of_control_groups(node: NodePlan, file: str, text: str) -> None:
+    (node.state / node.cgroup / file).write_text(text)
+    assert containers.cpu_seconds(node) == 2.5

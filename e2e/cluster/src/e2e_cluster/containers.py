@@ -1,6 +1,7 @@
 """Signals for a container's processes, from the node: what no `kubectl exec` can send to the first of them."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,17 @@ def thaw(node: NodePlan, container: str) -> None:
 def kill(node: NodePlan, container: str) -> None:
     """SIGKILL: nothing is said, nothing is saved. ClusterError where there is no such container."""
     _signal(node, container, signal.SIGKILL)
+
+
+def cpu_seconds(node: NodePlan) -> float:
+    """Processor time that the node's pods have used since the cluster was raised, those that are gone too."""
+    for hierarchy in nodes.cgroup_hierarchies():
+        first, second = hierarchy / node.cgroup / "cpuacct.usage", hierarchy / node.cgroup / "cpu.stat"
+        if first.exists():
+            return int(first.read_text()) / 1e9
+        if (found := re.search(r"^usage_usec (\d+)$", _read(second), re.M)) is not None:
+            return int(found[1]) / 1e6
+    return 0.0
 
 
 def processes(node: NodePlan, container: str) -> set[int]:
