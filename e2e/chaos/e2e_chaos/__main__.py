@@ -38,7 +38,7 @@ from e2e_chaos.verdict import Verdict, compare, judge_all, word_error_rate
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 console = Console(stderr=True, highlight=False)
-_KILL_SECONDS, _KILL_AFTER, _KILL_SESSIONS = 40.0, 15.0, 20
+_KILL_SECONDS, _KILL_AFTER, _KILL_SESSIONS = 60.0, 5.0, 20
 
 Seed = Annotated[int, typer.Option(envvar="CHAOS_SEED", min=0, help="What is drawn from it is the same each time.")]
 Sessions = Annotated[int, typer.Option(envvar="CHAOS_SESSIONS", min=1, max=500, help="Scripted sessions at once.")]

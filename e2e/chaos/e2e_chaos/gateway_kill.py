@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from e2e_cluster.door import Door
+from kubernetes.client import V1Pod
+from live_namespace import until
 from scripted_stack import Running, status_of
 
 from e2e_chaos.records import Heard
@@ -19,6 +21,7 @@ from e2e_chaos.sessions import Speech, Where, speak
 # A client that lost its connection tries again this soon, and goes on trying for that long.
 _AGAIN_SECONDS = 0.1
 _TRYING_SECONDS = 30.0
+_OPEN_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,21 @@ async def _client(where: Where, speech: Speech) -> Comeback:
 
 
 def kill_a_gateway(running: Running, door: Door, speeches: Sequence[Speech], after_s: float) -> list[Comeback]:
-    """SIGKILL to one gateway under those sessions."""
+    """SIGKILL to the gateway that carries the most of those sessions, some seconds after all of them are open."""
+
+    def carried() -> list[tuple[float, V1Pod]]:
+        pods = running.stack.ready_pods("gateway")
+        return sorted(
+            ((running.metric(pod, "streaming_gateway_sessions_active"), pod) for pod in pods), key=lambda one: one[0]
+        )
+
+    def all_open() -> list[tuple[float, V1Pod]] | None:
+        found = carried()
+        return found if sum(sessions for sessions, _ in found) >= len(speeches) else None
+
     with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         clients = pool.submit(come_back, running.where, speeches)
+        _, victim = until("all sessions are open", all_open, _OPEN_SECONDS)[-1]
         time.sleep(after_s)
-        pods = running.stack.ready_pods("gateway")
-        victim = max(pods, key=lambda pod: running.metric(pod, "streaming_gateway_sessions_active"))
         door.kill(victim.spec.node_name, status_of(victim, "gateway").container_id)
         return clients.result()
