@@ -5,7 +5,7 @@ import tempfile
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.client import HTTPResponse, HTTPSConnection
+from http.client import HTTPException, HTTPResponse, HTTPSConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock, Thread
@@ -80,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
             else:
                 self._answer(answer)
-        except OSError:  # either side went, as one that was killed
+        except (OSError, HTTPException):  # either side went, as one that was killed
             self.close_connection = True
         finally:
             upstream.close()
@@ -105,7 +105,7 @@ def counting_proxy(kubeconfig: Path, folder: Path) -> Iterator[CountingProxy]:
     server, context = _upstream(kubeconfig)
     with _Server(proxy, lambda: HTTPSConnection(server, context=context, timeout=600)) as listening:
         Thread(target=listening.serve_forever, daemon=True).start()
-        proxy.kubeconfig.write_text(_plain_kubeconfig(f"http://127.0.0.1:{listening.server_port}"))
+        proxy.kubeconfig.write_text(plain_kubeconfig(f"http://127.0.0.1:{listening.server_port}"))
         yield proxy
         listening.shutdown()
 
@@ -121,7 +121,8 @@ def _upstream(kubeconfig: Path) -> tuple[str, ssl.SSLContext]:
     return urlsplit(cluster["server"]).netloc, context
 
 
-def _plain_kubeconfig(url: str) -> str:
+def plain_kubeconfig(url: str) -> str:
+    """Of an API server that asks for no credentials."""
     return yaml.safe_dump(
         {
             "apiVersion": "v1",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from counting_proxy import counting_proxy
+from counting_proxy import counting_proxy, plain_kubeconfig
 from live_operator import Namespace, operator, pod_on_a_node, starting_operator, until
 from streaming_operator import names
 
@@ -100,16 +100,18 @@ def _after_making(plural: str, name: str) -> Callable[[int, str], bool]:
     return lambda _, path: path.endswith(f"/{plural}/{name}")
 
 
-# When the operator is killed: after the Nth write, or after one to an object, before it hears of its success.
+# When the operator is killed: after the Nth write, or after one to an object, before it hears of its success. A stack
+# of one model takes some thirty, at each start.
 KILLS = (
-    *(_after(number) for number in (1, 2, 5, 11, 19, 27)),
+    *(_after(number) for number in (1, 5, 12)),
     _after_making("deployments", "demo-gateway"),
     _after_making("statefulsets", "demo-license-proxy"),
+    _after(20),
     _after_making("streamingstacks", "demo/status"),
 )
 
 
-def test_an_operator_killed_between_any_two_writes_leaves_nothing_half_done(
+def test_an_operator_killed_between_two_writes_leaves_nothing_half_done(
     elsewhere: Namespace, space: Namespace, tmp_path: Path
 ) -> None:
     sizes: dict[str, Any] = {"gateway": {"autoscaling": {"minReplicas": 4}}}
@@ -122,7 +124,7 @@ def test_an_operator_killed_between_any_two_writes_leaves_nothing_half_done(
             proxy.is_last = is_last
             with starting_operator(proxy.kubeconfig, tmp_path / f"log{attempt}", elsewhere.name) as doomed:
                 proxy.after = doomed.kill
-                until("it is killed", lambda: doomed.process.poll() is not None)
+                until("it is killed", lambda: doomed.process.poll() is not None, 240)
             assert doomed.process.returncode == -signal.SIGKILL
             told = [is_last(number + 1, path) for number, path in enumerate(proxy.written)]
             assert told == [False] * (len(told) - 1) + [True], "it was killed after that write, and before another"
@@ -149,5 +151,15 @@ def test_a_restart_changes_nothing(elsewhere: Namespace, tmp_path: Path) -> None
 def test_sigterm_ends_the_operator_in_order(elsewhere: Namespace, tmp_path: Path) -> None:
     with operator(elsewhere.api.kubeconfig, tmp_path / "log", elsewhere.name) as running:
         pass
+    assert running.process.returncode == 0
+    assert "Traceback" not in running.log.read_text()
+
+
+def test_sigterm_ends_an_operator_that_still_waits_for_the_api_server(tmp_path: Path) -> None:
+    """The first process of a container ignores it otherwise, and is killed half a minute later."""
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(plain_kubeconfig("http://127.0.0.1:1"))
+    with starting_operator(kubeconfig, tmp_path / "log", "speech") as running:
+        until("it waits", lambda: '"waiting"' in running.log.read_text())
     assert running.process.returncode == 0
     assert "Traceback" not in running.log.read_text()

@@ -1,8 +1,10 @@
 """The operator as a whole: everything made, connected and run until it is asked to stop or a part of it ends."""
 
 import asyncio
+import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -111,9 +113,34 @@ async def run(settings: OperatorSettings) -> None:
     """Run until SIGTERM or SIGINT. Raises whatever ended a part that must not end."""
     metrics = OperatorMetrics()
     kubeconfig = str(settings.kubeconfig) if settings.kubeconfig else None
-    async with connect(kubeconfig) as http:
-        operator = build(settings, ApiServer(http, metrics.count_request), metrics)
-        await _run(operator)
+    with _ended_by_signals():
+        async with connect(kubeconfig) as http:
+            operator = build(settings, ApiServer(http, metrics.count_request), metrics)
+            await _run(operator)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Cancels this task at SIGTERM or SIGINT until kopf, which begins last, takes them over.
+
+    As the first process of its container the operator would not end at all: what nobody handles is ignored there.
+    """
+    loop, task, asked = asyncio.get_running_loop(), asyncio.current_task(), False
+
+    def end() -> None:
+        nonlocal asked
+        asked = True
+        if task is not None:
+            task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not asked:
+            raise
+        log.info("stopping")
 
 
 async def _run(operator: Operator) -> None:
