@@ -187,10 +187,11 @@ def test_the_series_are_those_that_gateway_and_recogniser_export() -> None:
     gateway.refused.labels("capacity").inc(2)
     gateway.refused.labels("unauthorized").inc(5)
     asr.active.set(4)
+    asr.draining.set(1)
     asr.refused.labels("full").inc(6)
     text = generate_latest(registry).decode()
-    assert read_sample(text, GATEWAY, 1, NOON) == Sample(1, NOON, 3, 48, {"capacity": 2}, draining=True)
-    assert read_sample(text, ASR, 1, NOON) == Sample(1, NOON, 4, 28, {"full": 6})
+    assert read_sample(text, GATEWAY, 1, NOON) == Sample(1, NOON, 3, 48, {"capacity": 2, "budget": 0}, draining=True)
+    assert read_sample(text, ASR, 1, NOON) == Sample(1, NOON, 4, 28, {"full": 6}, draining=True)
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,7 @@ class Part:
     active: str
     capacity: str
     refused: str
-    # Recognisers drain only while their pod ends, which its metadata tells.
-    draining: str | None
+    draining: str
     crowded: frozenset[str]
 
 
@@ -39,7 +38,7 @@ ASR = Part(
     active="streaming_asr_streams_active",
     capacity="streaming_asr_streams_capacity",
     refused="streaming_asr_streams_refused_total",
-    draining=None,
+    draining="streaming_asr_draining",
     crowded=frozenset({"full"}),
 )
 PARTS = {part.component: part for part in (GATEWAY, ASR)}

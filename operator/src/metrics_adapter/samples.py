@@ -39,7 +39,7 @@ def read_sample(text: str, part: Part, at: float, taken: datetime) -> Sample:
         active=_count(part.active, found),
         capacity=_count(part.capacity, found),
         refused=_crowded(part, found.get(part.refused, [])),
-        draining=part.draining is not None and sum(value for _, value in found.get(part.draining, [])) > 0,
+        draining=sum(value for _, value in found.get(part.draining, [])) > 0,
     )
 
 
@@ -49,7 +49,7 @@ _patterns: dict[str, re.Pattern[str]] = {}
 def _pattern(part: Part) -> re.Pattern[str]:
     """Lines of the four series that matter: nearly all others are histograms' buckets."""
     if part.component not in _patterns:
-        series = filter(None, (part.active, part.capacity, part.refused, part.draining))
+        series = (part.active, part.capacity, part.refused, part.draining)
         names = "|".join(map(re.escape, series))
         _patterns[part.component] = re.compile(
             rf"^(?P<name>{names})(?:\{{(?P<labels>[^}}\n]*)\}})? (?P<value>[0-9.eE+-]+)(?: -?\d+)?\r?$", re.MULTILINE
