@@ -17,7 +17,7 @@ from operated_stack import OperatedStack, install, issue_license, through_gatewa
 from plain_stack import STARTUP_SECONDS, is_served, staying_node
 
 # The first of them waits until the stack is there.
-pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.kubernetes, pytest.mark.long, pytest.mark.timeout(900)]
 NAME = "calls"
 COST = "controller.kubernetes.io/pod-deletion-cost"
 FOLLOWED_SECONDS = 60.0

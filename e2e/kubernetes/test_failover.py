@@ -13,7 +13,7 @@ from live_namespace import until
 from scripted_stack import SPEECH, Loss, Running
 from talks import talk
 
-pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kubernetes, pytest.mark.long, pytest.mark.timeout(600)]
 # From the trouble until the gateway knows: 3 s without a message, and a busy machine.
 NOTICED_SECONDS = 4.0
 

@@ -19,7 +19,7 @@ from live_namespace import LiveNamespace, is_ready, live_namespace, until
 from operated_stack import OperatedStack, issue_license, small, through_gateway
 from plain_stack import STARTUP_SECONDS, is_served
 
-pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.kubernetes, pytest.mark.long, pytest.mark.timeout(900)]
 ADAPTER = f"{RELEASE}-streaming-stack-metrics-adapter"
 REGISTRATION = "v1beta2.custom.metrics.k8s.io"
 # From the first session that is one too many until a new gateway serves.

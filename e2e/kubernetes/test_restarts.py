@@ -5,7 +5,7 @@ from live_namespace import until
 from scripted_stack import Running
 from talks import talk
 
-pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kubernetes, pytest.mark.long, pytest.mark.timeout(600)]
 BACK_SECONDS = 60.0
 
 
