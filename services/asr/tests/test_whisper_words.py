@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streaming_asr.engine import SAMPLE_RATE, Pcm
 from streaming_asr.whisper.groups import split_evenly, together
-from streaming_asr.whisper.guards import echo, is_silence, token_budget, words_kept
+from streaming_asr.whisper.guards import is_silence, token_budget, words_kept
 from streaming_asr.whisper.prompts import MOST_CONTEXT_TOKENS, MOST_KEYTERM_TOKENS, context_tokens
 from streaming_asr.whisper.words import FRAME, TimedWord, timed_words
 from streaming_asr.windows import FLOOR, LENGTHS, LONGEST, declared_length, padded
@@ -82,27 +82,6 @@ def test_a_loop_behind_the_speech_is_dropped() -> None:
 )
 def test_repeating_oneself_is_speech_but_going_round_and_round_is_a_loop(texts: list[str], kept: int) -> None:
     assert words_kept(texts, [(n * 4000, n * 4000 + 4000) for n in range(len(texts))]) == kept
-
-
-@pytest.mark.parametrize(
-    ("again_ms", "found"),
-    [
-        ([20, 20, 0, 0], (4, 8)),  # the second saying takes no time
-        ([300, 260, 240, 400], None),  # it is spoken
-    ],
-)
-def test_a_phrase_said_again_in_no_time_is_an_echo(again_ms: list[int], found: tuple[int, int] | None) -> None:
-    lengths = [300, 300, 300, 300, *again_ms, 300, 300]
-    ends = [sum(lengths[: number + 1]) * 16 for number in range(len(lengths))]
-    spans = [(end - length * 16, end) for end, length in zip(ends, lengths, strict=True)]
-    assert echo(["Go", "home", "at", "once.", "go", "home", "at", "once", "and", "rest"], spans) == found
-
-
-def test_what_follows_an_echo_is_kept() -> None:
-    texts = [" go", " home", " now", " go", " home", " now", " and", " rest"]
-    frames = [0, 20, 40, 60, 61, 62, 63, 80, 100]
-    heard = timed_words(texts, [1] * 8, list(enumerate(frames)), [0.9] * 8, np.ones(100 * 320, np.int16))
-    assert [word.text for word in heard] == ["go", "home", "now", "and", "rest"]
 
 
 def test_two_short_words_at_the_end_are_no_crammed_tail() -> None:

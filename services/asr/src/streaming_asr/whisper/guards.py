@@ -10,8 +10,6 @@ PHRASE_REPEATS = 4
 WORD_REPEATS = 8
 LONGEST_PHRASE = 16
 NO_TIME = 320  # samples: one frame of the alignment
-HASTE = 2 * NO_TIME  # a word: nobody says a whole phrase at this pace
-SHORTEST_ECHO = 3  # words
 FEW_CRAMMED = 2  # as many short words may stand so by themselves
 # Whisper's own rule for silence with a stricter second half: in short windows silence reads "you" at -0.55, while
 # of 110 windows of speech none came above 0.56 in the first.
@@ -37,27 +35,8 @@ def words_kept(words: Sequence[str], spans: Sequence[tuple[int, int]]) -> int:
     """
     kept = len(words) - _crammed(spans)
     crammed = kept < len(words)
-    keys = _keys(words)
+    keys = [word.strip(" .,!?;:").lower() for word in words]
     return min(kept, _first_round(keys, 2 if crammed else PHRASE_REPEATS, 2 if crammed else WORD_REPEATS))
-
-
-def echo(words: Sequence[str], spans: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
-    """Where a phrase is said again in no time, `[first, end)` of its second saying: the model went round once.
-
-    What follows it is kept: unlike a crammed tail, such a round stands in the middle of what was said.
-    """
-    keys = _keys(words)
-    for first in range(SHORTEST_ECHO, len(keys)):
-        for length in range(SHORTEST_ECHO, min(LONGEST_PHRASE, first, len(keys) - first) + 1):
-            again = slice(first, first + length)
-            lasted = spans[first + length - 1][0] - spans[first][0]
-            if keys[first - length : first] == keys[again] and lasted <= (length - 1) * HASTE:
-                return first, first + length
-    return None
-
-
-def _keys(words: Sequence[str]) -> list[str]:
-    return [word.strip(" .,!?;:").lower() for word in words]
 
 
 def _crammed(spans: Sequence[tuple[int, int]]) -> int:

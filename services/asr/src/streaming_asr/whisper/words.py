@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streaming_asr.engine import Pcm
-from streaming_asr.whisper.guards import echo, words_kept
+from streaming_asr.whisper.guards import words_kept
 
 FRAME = 320  # samples of one encoder frame: 20 ms
 PREPENDED = "\"'“¿([{-¡«"
@@ -56,7 +56,7 @@ def timed_words(
         confidence = float(np.mean(probabilities[first:after])) if probabilities[first:after] else 0.0
         words.append(TimedWord(text, min(start, samples), min(max(end, start), samples), confidence))
         first = after
-    joined = _without_echo(_joined(words))
+    joined = _joined(words)
     kept = words_kept([word.text for word in joined], [(word.start, word.end) for word in joined])
     return _shortened(_with_length(_where_sound_is(joined[:kept], sounding(pcm))))
 
@@ -82,11 +82,6 @@ def _joined(words: Sequence[TimedWord]) -> list[TimedWord]:
             joined.append(replace(word, text=opening + bare))
             opening = ""
     return joined
-
-
-def _without_echo(words: list[TimedWord]) -> list[TimedWord]:
-    found = echo([word.text for word in words], [(word.start, word.end) for word in words])
-    return words if found is None else words[: found[0]] + words[found[1] :]
 
 
 def sounding(pcm: Pcm) -> NDArray[np.bool_]:
