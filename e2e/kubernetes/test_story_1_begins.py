@@ -16,7 +16,7 @@ from operated_stack import OperatedStack
 from spoken_words import triples, words
 
 # The first of them waits until the stack is there.
-pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kubernetes, pytest.mark.long, pytest.mark.timeout(600)]
 _COUNTED_SECONDS = 60.0
 _IN_USE = re.compile(r"^ +(gateway|en-default) .* ([1-9]\d*)/\d+ (?:sessions|streams)", re.M)
 PARTS = ("gateway", "asr", "load-balancer", "license-proxy", "model-store")

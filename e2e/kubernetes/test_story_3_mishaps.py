@@ -9,7 +9,7 @@ from live_session import uncut_session
 from operated_stack import OperatedStack
 from plain_stack import STARTUP_SECONDS, streams
 
-pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kubernetes, pytest.mark.long, pytest.mark.timeout(600)]
 MENDED_SECONDS = 120.0
 
 

@@ -10,7 +10,7 @@ from live_session import hear_side_by_side, staying_session, uncut_session
 from operated_stack import OperatedStack, is_gone, small, through_gateway
 from plain_stack import STARTUP_SECONDS, is_served
 
-pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kubernetes, pytest.mark.long, pytest.mark.timeout(600)]
 FOLLOWED_SECONDS = 60.0
 # The operator gives the gateways of a stack that goes half a minute.
 ENDED_SECONDS = 90.0
