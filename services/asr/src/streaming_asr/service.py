@@ -146,6 +146,7 @@ class Call:
         self._verdict: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._last_message = time.monotonic()
         self._arrivals: deque[tuple[int, float]] = deque()
+        self._counted = opening.first_sample
         self._writing: asyncio.Future[None] | None = None
 
     def end(self, reason: StreamEnd) -> None:
@@ -187,6 +188,7 @@ class Call:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._count(stream)
             await self._written()
             if not self._verdict.done():
                 self._verdict.cancel()
@@ -235,18 +237,17 @@ class Call:
         await asyncio.Event().wait()
 
     async def _watch(self, stream: RecognitionStream) -> None:
-        """Frees an idle slot, and measures how long chunks wait."""
-        heard = stream.processed
+        """Frees an idle slot, and counts audio and how long chunks wait, to the last sample."""
         while True:
             await asyncio.sleep(0.1)
-            self._metrics.audio.inc((stream.processed - heard) / SAMPLE_RATE)
-            heard = stream.processed
-            self._measure(heard)
+            self._count(stream)
             if time.monotonic() - self._last_message > IDLE_SECONDS:
                 raise StreamEnd(grpc.StatusCode.DEADLINE_EXCEEDED, f"neither audio nor Ping for {IDLE_SECONDS:.0f} s")
 
-    def _measure(self, heard: int) -> None:
-        now = time.monotonic()
+    def _count(self, stream: RecognitionStream) -> None:
+        heard, now = stream.processed, time.monotonic()
+        self._metrics.audio.inc((heard - self._counted) / SAMPLE_RATE)
+        self._counted = heard
         while self._arrivals and self._arrivals[0][0] <= heard:
             self._metrics.chunk_latency.observe(now - self._arrivals.popleft()[1])
 
