@@ -172,7 +172,7 @@ class Recogniser:
     def voice(self, at: int) -> None:
         if self.start is None:
             self.start = max(at - LEAD, self.floor)
-        if at > self.hidden:
+        if at >= self.hidden:
             self.say(speech_started=pb.SpeechStarted(at_sample=at))
 
     def new_words(self, through: int, *, final: bool = True) -> list[pb.Word]:

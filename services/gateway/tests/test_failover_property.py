@@ -277,6 +277,25 @@ def test_a_final_word_without_length_is_known_again() -> None:
     assert segment.unheard(final("goes", start=100)) == final("goes", start=100)
 
 
+STEADY = Looseness(finals=(0,), tentatives=(0,))
+# A voice begins at the very sample where the silence before was asked about, and there the stream is lost.
+VOICE_AT_A_CHECKPOINT = Case(
+    Script(
+        [ScriptWord("no", 200, 305), ScriptWord("very", 455, 515), ScriptWord("no", 665, 725)],
+        eot_score=0.1,
+        eot_scores=dict.fromkeys(range(3), 0.1),
+        coded=True,
+    ),
+    TurnConfig("universal", min_turn_silence=160, max_turn_silence=640),
+    (STEADY, STEADY),
+    (Loss(5, "after"),),
+)
+
+
+def test_a_voice_that_begins_where_the_lost_stream_asked_is_told() -> None:
+    check(VOICE_AT_A_CHECKPOINT)
+
+
 PROPERTY = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 

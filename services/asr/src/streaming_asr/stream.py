@@ -176,7 +176,9 @@ class RecognitionStream:
         if happening is None:
             return
         self._hearing.begin(self._endpointer.segment)
-        if happening.at > self._emit_after or (happening.at == self._emit_after == 0):
+        # A voice that begins where the context ends is not of it: the lost stream may have asked there first.
+        first = self._emit_after + isinstance(happening, Stopped)
+        if happening.at >= first:
             await self._emit(happening.at, replies.speech(happening))
 
     # -- checkpoints, orders, segments --------------------------------------------------------------------------

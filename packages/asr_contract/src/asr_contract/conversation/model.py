@@ -253,7 +253,8 @@ class Conversation:
         self.audio.reach(at, what)
         hidden = self.opening.emit_after_sample if self.opening.reason == pb.REASON_RESUME else 0
         # A Finalize is answered wherever it lies, and speech goes on from there.
-        exempt = hidden == 0 or what == "Finalized" or (what == "SpeechStarted" and at == self.segments.floor == hidden)
+        # So does a voice that begins where the context ends: it is not of the audio before.
+        exempt = hidden == 0 or what == "Finalized" or (what == "SpeechStarted" and at == hidden)
         require(exempt or at > hidden, 10, f"{what} at {at}, not after emit_after_sample {hidden}")
 
     def _span(self, end: int) -> Span:
