@@ -176,9 +176,11 @@ class RecognitionStream:
         if happening is None:
             return
         self._hearing.begin(self._endpointer.segment)
-        # A voice that begins where the context ends is not of it: the lost stream may have asked there first.
-        first = self._emit_after + isinstance(happening, Stopped)
-        if happening.at >= first:
+        # A voice that begins where the context ends is not of it: the lost stream may have asked there first. Voices of
+        # the context are clipped to its end where a segment ended there.
+        context = self._emit_after
+        begins = isinstance(happening, Started) and happening.at == context < self._frame_start
+        if happening.at > context or begins:
             await self._emit(happening.at, replies.speech(happening))
 
     # -- checkpoints, orders, segments --------------------------------------------------------------------------
