@@ -113,6 +113,7 @@ def view(state: Any = "Ready", **more: Any) -> LicenseView:
         (view("Ready"), 1, 0, 1008),
         (view("Ready", trust_window_seconds=7200), 1.9, 0, None),
         (view("Ready", trust_window_seconds=7200), 2, 0, 1008),
+        (view("Ready", trust_window_seconds=7200, expires_at=NOW + timedelta(hours=1)), 0.9, 0, None),
         (view("Ready", trust_window_seconds=7200, expires_at=NOW + timedelta(hours=1)), 1, 0, 1008),
         (view("Ready", session_limit=2), 0, 1, None),
         (view("Ready", session_limit=2), 0, 2, 3009),
@@ -124,6 +125,21 @@ def view(state: Any = "Ready", **more: Any) -> LicenseView:
 def test_a_verdict_holds_while_it_is_trusted(seen: LicenseView, hours: float, sessions: int, code: int | None) -> None:
     refusal = seen.refusal(NOW + timedelta(hours=hours), NAMES, sessions)
     assert (refusal.code if refusal else None) == code
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        (view("Failed"), "license not valid"),
+        (view("Ready", expires_at=NOW + timedelta(hours=1)), "license not valid"),
+        (view("Ready"), "license cannot be checked"),
+        (LicenseView(), "license not checked yet"),
+    ],
+)
+def test_the_client_is_told_whether_the_licence_or_its_proxy_is_at_fault(seen: LicenseView, told: str) -> None:
+    refusal = seen.refusal(NOW + timedelta(hours=2), NAMES, 0)
+    assert refusal
+    assert refusal.text == f"Unauthorized Connection: {told}"
 
 
 def test_a_licence_that_is_used_up_is_a_shortage_of_its_own() -> None:

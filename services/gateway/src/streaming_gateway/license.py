@@ -56,7 +56,7 @@ class LicenseView:
         """Why a new session of the model called `names` beside `sessions` open ones is refused; None: it is not."""
         if self.status is None or self.seen_at is None:
             return unauthorized("license not checked yet", "license")
-        if self.status.state == "Failed":
+        if self.status.state == "Failed" or self._has_ended(now):
             return unauthorized("license not valid", "license")
         if now >= self._trusted_until(self.status, self.seen_at):
             return unauthorized("license cannot be checked", "license")
@@ -68,8 +68,11 @@ class LicenseView:
 
     def _trusted_until(self, status: ProxyStatus, seen_at: datetime) -> datetime:
         """How long this verdict holds without another one."""
-        trusted = status.trust_expiration or seen_at + timedelta(seconds=self.terms.trust_window_seconds)
-        return min(trusted, self.terms.expires_at) if self.terms.expires_at else trusted
+        return status.trust_expiration or seen_at + timedelta(seconds=self.terms.trust_window_seconds)
+
+    def _has_ended(self, now: datetime) -> bool:
+        """The licence's own end: also while the proxy is away, or allows for clocks that differ."""
+        return self.terms.expires_at is not None and now >= self.terms.expires_at
 
 
 class License:
