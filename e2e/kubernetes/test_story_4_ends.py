@@ -20,13 +20,17 @@ GOING_AWAY = 1001
 @pytest.fixture(scope="module")
 def desk(speech: OperatedStack, space: LiveNamespace, images: Mapping[str, str]) -> OperatedStack:
     """A second stack in the namespace of the first, with the same licence Secret."""
-    return created(OperatedStack(space, "desk"), images)
+    stack = created(OperatedStack(space, "desk"), images)
+    await_served(stack)
+    return stack
 
 
 @pytest.fixture(scope="module")
 def namesake(speech: OperatedStack, neighbour: LiveNamespace, images: Mapping[str, str]) -> OperatedStack:
     """A stack of the same name in another namespace, where the same licence lies."""
-    return created(OperatedStack(neighbour, speech.name), images)
+    stack = created(OperatedStack(neighbour, speech.name), images)
+    await_served(stack)
+    return stack
 
 
 def created(stack: OperatedStack, images: Mapping[str, str]) -> OperatedStack:
@@ -46,8 +50,6 @@ def uids(stack: OperatedStack) -> set[str]:
 def test_two_stacks_in_one_namespace_and_one_in_another_hear_side_by_side_under_one_licence(
     speech: OperatedStack, desk: OperatedStack, namesake: OperatedStack, recordings: Path
 ) -> None:
-    await_served(desk)
-    await_served(namesake)
     hear_side_by_side([(stack, ENGLISH) for stack in (speech, desk, namesake)], recordings)
     for stack, other in ((speech, desk), (desk, namesake), (namesake, speech)):
         refused = spoken(stack.host, other.first_key(), bytes(3200), speed=1.0)

@@ -48,7 +48,7 @@ from streaming_operator.manifests import (
 )
 from streaming_operator.outcomes import Applied, Refused, Waiting
 from streaming_operator.refusals import child_failure, name_conflict
-from streaming_operator.seen import HOLD_MANAGER, LEAVING_SINCE, Autoscaling, Metadata, PodState, Seen, Size, seen
+from streaming_operator.seen import HOLD_MANAGER, LEAVING_SINCE, Autoscaling, Metadata, Seen, Size, seen
 
 # The sizes of what autoscalers scale belong to this manager, so that our applies, which never name them, reset none.
 SIZE_MANAGER = f"{names.FIELD_MANAGER}-size"
@@ -167,24 +167,6 @@ class Cluster:
     def draining(self, key: Key, component: str) -> int:
         """Pods of a component that are ending."""
         return sum(pod.component == component and pod.terminating for _, pod in self._cache.of_kind(key, POD))
-
-    async def end_gateway_pods(self, key: Key, before: str | None, grace_seconds: int = 30) -> bool:
-        """Shorten the end of this stack's gateway pods that are on their way out; True while there are some left.
-
-        `before`: only those made before that time (RFC 3339), which are a former stack's of the same name.
-        Pods that nobody has ended yet are left to the garbage collector: their ReplicaSet would only make new ones.
-        """
-        left = False
-        for name, pod in list(self._cache.of_kind(key, POD)):
-            state = pod.state
-            if pod.component != names.GATEWAY or not isinstance(state, PodState):
-                continue
-            if before is not None and state.created >= before:
-                continue
-            left = True
-            if pod.terminating and (state.grace_seconds or 0) > grace_seconds:
-                await self._api.delete(POD, key.namespace, name, uid=pod.uid, grace_seconds=grace_seconds)
-        return left
 
     def forget(self, key: Key) -> None:
         """The stack is gone."""

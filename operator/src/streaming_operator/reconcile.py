@@ -18,6 +18,7 @@ from streaming_operator.children.child import Child
 from streaming_operator.children.optional_apis import HTTP_ROUTE
 from streaming_operator.cluster import Cluster
 from streaming_operator.facts import Inputs
+from streaming_operator.former_gateways import FormerGateways
 from streaming_operator.inputs import Gatherer
 from streaming_operator.kinds import DEPLOYMENT, STACK, Key
 from streaming_operator.manifests import Owner
@@ -49,6 +50,7 @@ class Reconciler:
 
     api: ApiServer
     cluster: Cluster
+    former: FormerGateways
     cache: Cache
     gatherer: Gatherer
     readings: Readings
@@ -209,7 +211,7 @@ class Reconciler:
             self.stacks.ends(key)
         if not self.stacks.is_ending(key):
             return None
-        if await self.cluster.end_gateway_pods(key, before=None):
+        if await self.former.end(key, before=None):
             self.stacks.looked(key)
             return ENDING_SECONDS
         if gone:
@@ -220,7 +222,7 @@ class Reconciler:
         """Gateways of a stack of the same name that was deleted before this one was made."""
         if not self.stacks.is_ending(key):
             return
-        if await self.cluster.end_gateway_pods(key, before=created):
+        if await self.former.end(key, before=created):
             self.stacks.looked(key)
         else:
             self.stacks.ended(key)

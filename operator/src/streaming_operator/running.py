@@ -19,6 +19,7 @@ from streaming_operator.cluster import Cluster
 from streaming_operator.cost_writer import CostWriter
 from streaming_operator.discovery import FRESH_SECONDS, Discovery, Offer
 from streaming_operator.facts import Inputs, LicenseFact
+from streaming_operator.former_gateways import FormerGateways
 from streaming_operator.handlers import watch_stacks
 from streaming_operator.inputs import Gatherer
 from streaming_operator.kinds import CHILDREN, CONFIG_MAP, POD, SECRET, Key, Kind
@@ -91,10 +92,12 @@ def build(settings: OperatorSettings, api: ApiServer, metrics: OperatorMetrics) 
     queue = KeyQueue(time.monotonic, observe)
     discovery = Discovery(api, time.monotonic)
     cluster = Cluster(api, cache, settings.pod_name)
-    readings = Readings(cache, pod_client(), queue.add)
+    pods = pod_client()
+    readings = Readings(cache, pods, queue.add)
     reconciler = Reconciler(
         api=api,
         cluster=cluster,
+        former=FormerGateways(api, cache, pods),
         cache=cache,
         gatherer=Gatherer(api, cluster, discovery, _always(settings)),
         readings=readings,

@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 from streamingstack_bench.scripted import Script, ScriptWord, serve_scripted
 from streamingstack_bench.wire_client import wire_client
 
+POD_UID = "0c8ed24f-5291-419a-9705-3aadb49dd6c8"
 MODELS = json.dumps(
     [
         {"speech_model": "universal-streaming-english", "route": "en-default"},
@@ -238,3 +239,49 @@ async def test_a_recogniser_that_is_killed_under_a_session_is_replaced_word_for_
         with contextlib.suppress(ProcessLookupError):
             victim.kill()
         await victim.wait()
+
+
+@contextlib.asynccontextmanager
+async def orders(process: Process) -> AsyncIterator[Callable[..., Awaitable[int]]]:
+    """Asks for a shorter drain; gives the answer's status."""
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{process.metrics_port}", trust_env=False) as http:
+
+        async def ask(seconds: str = "1", uid: str = POD_UID) -> int:
+            headers = {"Authorization": f"Bearer {uid}"}
+            return (await http.post("/drain", params={"seconds": seconds}, headers=headers)).status_code
+
+        yield ask
+
+
+async def test_a_drain_ends_sooner_where_one_who_knows_the_pod_says_so_and_nothing_else_ends_a_session() -> None:
+    async with (
+        serve_scripted(script()) as recogniser,
+        gateway_process(
+            AAI_ASR_ENDPOINT=f"127.0.0.1:{recogniser.port}", GATEWAY_MODELS=MODELS, POD_UID=POD_UID
+        ) as process,
+        wire_client(f"ws://127.0.0.1:{process.port}/") as client,
+        orders(process) as ask,
+    ):
+        await client.audio(1500)
+        await client.until(lambda m: m["type"] == "Turn")
+        assert await ask() == 409, "it does not drain"
+        process.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            while await ask("600") != 202:
+                await asyncio.sleep(0.02)
+        for uid in ("x", "somebody", POD_UID + "0"):
+            assert await ask(uid=uid) == 401
+        for seconds in ("", "soon", "-1", "nan", "1e9"):
+            assert await ask(seconds) == 422
+        await client.audio(500)
+        assert process.process.returncode is None
+        assert await ask("0.5") == 202
+        assert await ask("600") == 202, "later than it ends already: it stays so"
+        assert (await client.rest())[0] == 1001
+        assert client.turns[-1]["end_of_turn"], "its open turn is told"
+        assert await asyncio.wait_for(process.process.wait(), 15) == 0
+
+
+async def test_a_gateway_that_knows_no_pod_takes_no_order() -> None:
+    async with gateway_process(GATEWAY_MODELS=MODELS) as process, orders(process) as ask:
+        assert await ask() == 404

@@ -14,6 +14,7 @@ from lightkube.models.core_v1 import (
     KeyToPath,
     Lifecycle,
     LifecycleHandler,
+    ObjectFieldSelector,
     Probe,
     ResourceRequirements,
     SecretKeySelector,
@@ -42,19 +43,23 @@ def restricted() -> SecurityContext:
     )
 
 
-def environment(
-    values: Mapping[str, str | SecretKeySelector | None], overrides: Mapping[str, str] | None = None
-) -> list[EnvVar] | None:
+# Of an environment variable: itself, or where it is read from.
+Value = str | SecretKeySelector | ObjectFieldSelector
+
+
+def environment(values: Mapping[str, Value | None], overrides: Mapping[str, str] | None = None) -> list[EnvVar] | None:
     """One entry a name, those of `overrides` last and instead of ours; None where there is nothing to say.
 
     None as a value leaves the variable out.
     """
-    merged: dict[str, str | SecretKeySelector | None] = {**values, **(overrides or {})}
+    merged: dict[str, Value | None] = {**values, **(overrides or {})}
     entries = [_variable(name, value) for name, value in merged.items() if value is not None]
     return entries or None
 
 
-def _variable(name: str, value: str | SecretKeySelector) -> EnvVar:
+def _variable(name: str, value: Value) -> EnvVar:
+    if isinstance(value, ObjectFieldSelector):
+        return EnvVar(name=name, valueFrom=EnvVarSource(fieldRef=value))
     if isinstance(value, SecretKeySelector):
         return EnvVar(name=name, valueFrom=EnvVarSource(secretKeyRef=value))
     return EnvVar(name=name, value=value)

@@ -1,7 +1,7 @@
 """The WebSocket gateway. Its pods live as long as their sessions: up to hours after they were told to end. Pure."""
 
 from lightkube.models.apps_v1 import DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment
-from lightkube.models.core_v1 import Container, ServicePort, ServiceSpec
+from lightkube.models.core_v1 import Container, ObjectFieldSelector, ServicePort, ServiceSpec
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import Service
 from stack_model.api import Resources, StreamingStack
@@ -11,6 +11,7 @@ from streaming_operator.children import config
 from streaming_operator.children.child import Child
 from streaming_operator.children.containers import (
     PRE_STOP_SECONDS,
+    Value,
     config_volume,
     environment,
     http_probe,
@@ -112,7 +113,7 @@ def _container(stack: StreamingStack, inputs: Inputs) -> Container:
     )
 
 
-def _settings(stack: StreamingStack, inputs: Inputs) -> dict[str, str | None]:
+def _settings(stack: StreamingStack, inputs: Inputs) -> dict[str, Value | None]:
     name, spec = stack.metadata.name, stack.spec.gateway
     proxy = config.address(stack, inputs, names.license_proxy(name), names.LICENSE_PROXY_PORT)
     return {
@@ -126,6 +127,7 @@ def _settings(stack: StreamingStack, inputs: Inputs) -> dict[str, str | None]:
         "BUDGET_BYTES": _budget_bytes(spec.resources),
         "MAX_SESSIONS": str(spec.sessions.max_per_pod),
         "MAX_SESSION_SECONDS": str(spec.max_session_seconds),
+        "POD_UID": ObjectFieldSelector(fieldPath="metadata.uid"),
         "DRAIN_SECONDS": str(grace_seconds(stack) - PRE_STOP_SECONDS - _LAST_WORDS_SECONDS),
     }
 

@@ -22,13 +22,13 @@ class _Server(uvicorn.Server):
         yield
 
 
-def metrics_app(registry: CollectorRegistry) -> Starlette:
-    """`GET /metrics` in Prometheus' text format."""
+def metrics_app(registry: CollectorRegistry, *more: Route) -> Starlette:
+    """`GET /metrics` in Prometheus' text format, and what else the service answers at that port."""
 
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    return Starlette(routes=[Route("/metrics", metrics)])
+    return Starlette(routes=[Route("/metrics", metrics), *more])
 
 
 @contextlib.asynccontextmanager

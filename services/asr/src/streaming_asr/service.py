@@ -190,8 +190,8 @@ class Call:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._count(stream)
             await self._written()
-            if not self._verdict.done():
-                self._verdict.cancel()
+            if not self._verdict.cancel() and not self._verdict.cancelled():
+                self._verdict.exception()  # one that came too late is nobody's news either
 
     async def _read(self, inbox: Inbox) -> None:
         async for request in self._requests:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import httpx2
 from prometheus_client import CollectorRegistry
-from service_kit.http import metrics_app, serve_http
+from service_kit.http import serve_http
 from service_kit.logs import get_logger
 from stack_model.catalogue import parse_models
 
@@ -17,6 +17,7 @@ from streaming_gateway.gateway import Gates, Gateway
 from streaming_gateway.license import License, ProxiedLicense
 from streaming_gateway.link import Recognizers
 from streaming_gateway.metrics import GatewayMetrics
+from streaming_gateway.orders import metrics_and_orders
 from streaming_gateway.server import serve_clients
 from streaming_gateway.session import SessionLimits
 from streaming_gateway.settings import GatewaySettings
@@ -59,7 +60,7 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGateway
         for work in (license_.watch, usage.run):
             stack.push_async_callback(_stop, asyncio.create_task(_keep_up(work)))
         metrics_port = await stack.enter_async_context(
-            serve_http(metrics_app(registry), settings.host, settings.metrics_port)
+            serve_http(metrics_and_orders(registry, gateway, settings.pod_uid), settings.host, settings.metrics_port)
         )
         server = await stack.enter_async_context(serve_clients(gateway, settings.host, settings.port))
         port = next(iter(server.sockets)).getsockname()[1]

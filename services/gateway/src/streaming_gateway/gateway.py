@@ -61,6 +61,7 @@ class Gateway:
         self._empty = asyncio.Event()
         self._empty.set()
         self.draining = False
+        self._patience: asyncio.Timeout | None = None
         metrics.capacity.set(gates.max_sessions)
         metrics.active.set_function(lambda: len(self._sessions))
         metrics.backlog.set_function(lambda: sum(session.backlog_seconds for session in self.sessions))
@@ -105,11 +106,23 @@ class Gateway:
         self._metrics.draining.set(1)
         _log.info("draining", sessions=len(self._sessions))
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._empty.wait(), seconds)
+            async with asyncio.timeout(seconds) as self._patience:
+                await self._empty.wait()
+        self._patience = None
         for session in self.sessions:
             session.drain()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._empty.wait(), _LAST_SECONDS)
+
+    def drain_sooner(self, seconds: float) -> bool:
+        """A drain under way goes on for at most so long from now; False: there is none that waits for sessions."""
+        if self._patience is None or (until := self._patience.when()) is None:
+            return False
+        sooner = asyncio.get_running_loop().time() + seconds
+        if sooner < until:
+            _log.info("draining sooner", sessions=len(self._sessions), seconds=seconds)
+            self._patience.reschedule(sooner)
+        return True
 
     def _examine(self, connection: ServerConnection) -> tuple[str, SessionConfig]:
         """The tenant and what it wants; raises Problem. In order: who, what, licence, usage, capacity."""

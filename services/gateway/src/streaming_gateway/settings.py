@@ -78,6 +78,11 @@ class GatewaySettings(ServiceSettings):
         description="Of one client that reads slowly.",
     )
     drain_seconds: float = Field(default=10_800, ge=0, validation_alias="DRAIN_SECONDS")
+    pod_uid: str | None = Field(
+        default=None,
+        validation_alias="POD_UID",
+        description="Who knows it may end a drain sooner: POST /drain?seconds=N at the metrics port.",
+    )
     check_contract: bool = Field(default=False, validation_alias="CHECK_CONTRACT")
 
     @field_validator("license_endpoint")
