@@ -172,20 +172,23 @@ def own_hpa(deployment: str) -> dict[str, Any]:
     }
 
 
-def test_with_the_adapter_away_sizes_hold_and_an_unrelated_namespace_ends(release: Release, door: Door) -> None:
+def test_with_the_adapter_away_and_back_sizes_hold_sessions_go_on_and_an_unrelated_namespace_ends(
+    release: Release, door: Door, recordings: Path
+) -> None:
     stack, space = OperatedStack(release.space, STACK), release.space
     before = {pod.metadata.name for pod in stack.pods("gateway")}
-    space.scale(ADAPTER, 0)
-    until("the registration is withdrawn", lambda: registration(space) is None, SETTLED_SECONDS)
-    with live_namespace(door, "unrelated") as unrelated:
-        name = unrelated.name
-    until("an unrelated namespace ends", lambda: not _exists(space, name), SETTLED_SECONDS)
-    stack.await_condition("ScalingSignal", "False", SETTLED_SECONDS, "NoSignal")
-    assert {pod.metadata.name for pod in stack.pods("gateway")} == before
-    assert all(is_ready(pod) for pod in stack.pods("gateway"))
-    space.scale(ADAPTER, 2)
-    until("it is registered again", lambda: is_available(space), SETTLED_SECONDS)
-    stack.await_condition("ScalingSignal", "True", SETTLED_SECONDS, "Reported")
+    with sessions(stack, recordings, 1):
+        space.scale(ADAPTER, 0)
+        until("the registration is withdrawn", lambda: registration(space) is None, SETTLED_SECONDS)
+        with live_namespace(door, "unrelated") as unrelated:
+            name = unrelated.name
+        until("an unrelated namespace ends", lambda: not _exists(space, name), SETTLED_SECONDS)
+        stack.await_condition("ScalingSignal", "False", SETTLED_SECONDS, "NoSignal")
+        assert {pod.metadata.name for pod in stack.pods("gateway")} == before
+        assert all(is_ready(pod) for pod in stack.pods("gateway"))
+        space.scale(ADAPTER, 2)
+        until("it is registered again", lambda: is_available(space), SETTLED_SECONDS)
+        stack.await_condition("ScalingSignal", "True", SETTLED_SECONDS, "Reported")
 
 
 def _exists(space: LiveNamespace, name: str) -> bool:
