@@ -286,6 +286,8 @@ def test_a_used_up_quota_is_told(well: Facts) -> None:
         ({"networkIsolation": {}}, Level.WEAKENS, "egressCidrs is empty"),
         ({"networkIsolation": {"enabled": False}}, Level.WEAKENS, "no walls"),
         ({"autoscaling": {"provider": "None"}}, None, ""),
+        ({"licenseProxy": {"usage": {"endpoint": "https://usage.example"}}}, Level.WEAKENS, "does not use it"),
+        ({"licenseProxy": {"checkInEndpoint": "https://licences.example"}}, Level.WEAKENS, "does not use it"),
     ],
 )
 def test_settings_that_cost_something_are_told(

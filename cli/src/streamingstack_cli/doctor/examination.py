@@ -27,6 +27,7 @@ def examine(facts: Facts, now: datetime) -> list[Finding]:
         *cluster_checks.autoscaler_ends_sessions(facts),
         *cluster_checks.quota_may_refuse(facts),
         *stack_checks.promises_are_weakened(facts),
+        *stack_checks.nothing_is_delivered(facts),
         *stack_checks.operator_is_silent(facts),
         *stack_checks.something_is_unseen(facts),
     ]

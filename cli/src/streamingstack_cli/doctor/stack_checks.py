@@ -94,6 +94,20 @@ def promises_are_weakened(facts: Facts) -> Iterator[Finding]:
             yield Finding(Level.STOPS, f"model {model.name}", problem, remedy)
 
 
+def nothing_is_delivered(facts: Facts) -> Iterator[Finding]:
+    """Addresses that only the vendor's licence proxy talks to."""
+    proxy = facts.stack.spec.license_proxy
+    if facts.stack.spec.images.flavour == "Vendor":
+        return
+    for field, endpoint in (("checkInEndpoint", proxy.check_in_endpoint), ("usage.endpoint", proxy.usage.endpoint)):
+        if endpoint is not None:
+            problem = (
+                "this version does not use it: the licence is judged offline, and usage stays on the proxies' volumes"
+            )
+            remedy = "back their volumes up (docs/production.md), or use the vendor's images"
+            yield Finding(Level.WEAKENS, f"spec.licenseProxy.{field}", problem, remedy)
+
+
 def operator_is_silent(facts: Facts) -> Iterator[Finding]:
     """A stack that nobody took up, and what its conditions say."""
     if facts.applied is None:

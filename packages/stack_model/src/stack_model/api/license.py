@@ -1,4 +1,4 @@
-"""The licence, and the proxy that checks it and delivers usage."""
+"""The licence, and the proxy that checks it and keeps usage."""
 
 from pydantic import Field
 
@@ -26,8 +26,8 @@ class Usage(SpecModel):
 
     endpoint: HttpUrl | None = Field(
         default=None,
-        description="URL of the usage tracker, such as https://usage-tracker.assemblyai.com; absent: usage is kept "
-        "and not delivered.",
+        description="URL of the usage tracker, such as https://usage-tracker.assemblyai.com, for the vendor's images; "
+        "the proxy of this version keeps usage on its volume and delivers none.",
     )
     api_key_secret_name: ObjectName | None = Field(
         default=None, description="Secret whose key `api-key` authenticates at the usage tracker."
@@ -47,11 +47,13 @@ def _resources() -> Resources:
 
 
 class LicenseProxy(SpecModel):
-    """The only part that may talk to the outside: it checks the licence and delivers usage."""
+    """The only part that may talk to the outside: it checks the licence and keeps usage."""
 
     replicas: int = Field(default=2, ge=1, le=9, description="Pods, each with a volume of its own.")
     check_in_endpoint: HttpUrl | None = Field(
-        default=None, description="URL of the licence server; absent: the licence is judged offline."
+        default=None,
+        description="URL of the licence server, for the vendor's images; the proxy of this version judges the licence "
+        "offline.",
     )
     usage: Usage = Field(default_factory=Usage, description="Delivery of usage.")
     storage: Storage = Field(
