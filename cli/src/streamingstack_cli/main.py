@@ -82,7 +82,8 @@ def render(
 ) -> None:
     """Print what a stack would run, without a cluster, and without running or fetching anything.
 
-    For Kubernetes: every object that the operator makes of it, on a cluster that lacks nothing.
+    For Kubernetes: what this release's operator makes of it on a cluster that lacks nothing. The Secret with the first
+    key is not shown, and a placeholder stands for that key's hash.
     """
     with one_line():
         if output is not None:

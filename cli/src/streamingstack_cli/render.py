@@ -37,10 +37,9 @@ def rendered(target: Target, wishes: Wishes) -> str:
 def _kubernetes(wishes: Wishes) -> str:
     """Every object as YAML documents, as the operator would make them on a cluster with every optional API."""
     # Imported here: it brings every kind of Kubernetes, and the other targets need none.
-    from streaming_operator.render import manifests, usual_inputs
+    from streaming_operator.render import documents
 
-    found = manifests(read_stack(wishes.stack_file), usual_inputs())
-    return str(yaml.safe_dump_all(found, sort_keys=False))
+    return documents(read_stack(wishes.stack_file))
 
 
 def _local(local: LocalStack) -> str:

@@ -13,6 +13,7 @@ from stack_model.catalogue import dump_models, gateway_models
 from stack_model.compose import variables
 from stack_model.compose.amounts import bytes_of, cpus_of
 from stack_model.compose.variables import Variable
+from stack_model.release import IMAGE_NAMES, REGISTRY
 
 GATEWAY, LICENSE_PROXY, LOAD_BALANCER, MODEL_STORE = (
     "streaming-api",
@@ -53,11 +54,8 @@ def image(images: Images, part: str) -> tuple[str, tuple[Variable, ...]]:
     override: str | None = getattr(images.overrides, part)
     if override is not None:
         return override, ()
-    registry = Variable(
-        "STREAMINGSTACK_REGISTRY", "Registry and folder of the images.", images.registry or variables.REGISTRY_DEFAULT
-    )
-    name = {"asr_gpu": "asr-nvidia"}.get(part, part.replace("_", "-"))
-    return f"{registry}/{name}:{variables.TAG}", (registry, variables.TAG)
+    registry = Variable("STREAMINGSTACK_REGISTRY", "Registry and folder of the images.", images.registry or REGISTRY)
+    return f"{registry}/{IMAGE_NAMES[part]}:{variables.TAG}", (registry, variables.TAG)
 
 
 def environment(values: Mapping[str, str | None], overrides: Iterable[Any] = ()) -> dict[str, str]:

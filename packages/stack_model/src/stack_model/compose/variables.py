@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from stack_model.release import VERSION
+
 
 @dataclass(frozen=True)
 class Variable:
@@ -17,8 +19,7 @@ class Variable:
         return f"${{{self.name}}}" if self.default is None else f"${{{self.name}:-{self.default}}}"
 
 
-REGISTRY_DEFAULT = "localhost/streamingstack"
-TAG = Variable("STREAMINGSTACK_TAG", "Release of the images.", "0.1.0")
+TAG = Variable("STREAMINGSTACK_TAG", "Release of the images.", VERSION)
 GATEWAY_ADDRESS = Variable("GATEWAY_ADDRESS", "Address on which clients come in; 127.0.0.1 for a TLS proxy.", "0.0.0.0")
 GATEWAY_PORT = Variable("GATEWAY_PORT", "Port on which clients come in.", "8080")
 GATEWAY_METRICS_PORT = Variable("GATEWAY_METRICS_PORT", "Port of the gateway's metrics, on loopback.", "9090")
