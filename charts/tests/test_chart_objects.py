@@ -270,3 +270,10 @@ def test_the_chart_is_of_the_same_version_as_the_project() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert chart["version"] == chart["appVersion"] == project["version"]
+
+
+def test_the_pod_that_speaks_has_the_label_that_values_tell_to_admit(tmp_path: Path) -> None:
+    [pod] = [it for it in rendered(tmp_path, STACK) if it["kind"] == "Pod"]
+    key, _, value = "app.kubernetes.io/component: test".partition(": ")
+    assert pod["metadata"]["labels"][key] == value
+    assert f"`{key}: {value}`" in (CHART / "values.yaml").read_text()

@@ -183,7 +183,7 @@ WRONG: dict[str, Any] = {
     "metricsAdapter.api": "Perhaps",
     "metricsAdapter.replicas": 0,
     "images.asr.digest": "sha256:short",
-    "stack.name": "n" * 41,
+    "stack.name": "n" * 39,
     "stack.spec": {"models": [{"name": "en", "speechModel": "misspelt", "source": "image://example.com/en:1"}]},
 }
 
