@@ -7,19 +7,27 @@ from datetime import UTC, datetime
 import pytest
 from e2e_cluster import certificates
 from kubernetes import client
-from live_namespace import LiveNamespace
+from live_namespace import LiveNamespace, until
 from plain_stack import MANIFESTS, staying_node
 
 pytestmark = pytest.mark.kubernetes
 API_SERVICE = "v1beta2.custom.metrics.k8s.io"
 SCALED_SECONDS = 90.0
+# A release that was uninstalled just now still takes its registration back.
+WITHDRAWN_SECONDS = 60.0
 
 
 @pytest.fixture
 def metrics_api(namespace: LiveNamespace, images: Mapping[str, str]) -> Iterator[None]:
     """The API in a pod, registered with the API server; skipped where the cluster has one already."""
     registry = client.ApiregistrationV1Api(namespace.api)
-    if API_SERVICE in {service.metadata.name for service in registry.list_api_service().items}:
+
+    def is_free() -> bool:
+        return API_SERVICE not in {service.metadata.name for service in registry.list_api_service().items}
+
+    try:
+        until("what a release before registered is withdrawn", is_free, WITHDRAWN_SECONDS)
+    except AssertionError:
         pytest.skip(f"not run: somebody serves {API_SERVICE} here already")
     name = f"metrics-api.{namespace.name}.svc"
     authority = certificates.authority("e2e metrics", now=datetime.now(UTC))
