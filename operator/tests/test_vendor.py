@@ -82,6 +82,38 @@ def test_the_licence_proxy_reads_the_licence_where_it_is_told() -> None:
     assert container["livenessProbe"]["httpGet"]["path"] == "/health"
 
 
+def test_the_licence_proxy_is_told_the_one_way_out_that_the_policy_leaves_it() -> None:
+    isolation = {"proxyUrl": "http://proxy.example:3128", "caBundleConfigMap": "roots"}
+    usage = {"endpoint": "https://usage.example", "apiKeySecretName": "usage"}
+    given = vendored(networkIsolation=isolation, licenseProxy={"usage": usage})
+    policies = {child.name: child.manifest()["spec"] for child in network_policies(given, inputs())}
+    assert policies["demo-license-proxy"]["egress"][-1]["ports"] == [{"port": 3128, "protocol": "TCP"}]
+    pod = pod_of(made(given)["StatefulSet", "demo-license-proxy"])
+    container = containers(pod)["license-proxy"]
+    told = environment(container)
+    assert told["HTTP_PROXY"] == told["HTTPS_PROXY"] == "http://proxy.example:3128"
+    assert ".svc" in str(told["NO_PROXY"])
+    folder = str(told["EXTRA_CA_FILE"]).rpartition("/")[0]
+    (mounted,) = [one for one in container["volumeMounts"] if one["mountPath"] == folder]
+    assert next(one for one in pod["volumes"] if one["name"] == mounted["name"])["configMap"]["name"] == "roots"
+
+
+@pytest.mark.parametrize("name", ["demo-gateway", "demo-asr-en-default"])
+def test_what_sees_audio_is_told_no_way_out(name: str) -> None:
+    given = vendored(networkIsolation={"proxyUrl": "http://proxy.example:3128", "caBundleConfigMap": "roots"})
+    for container in containers(pod_of(made(given)["Deployment", name])).values():
+        assert not {"HTTPS_PROXY", "HTTP_PROXY", "EXTRA_CA_FILE"} & set(environment(container))
+
+
+def test_other_certificates_roll_the_vendors_proxy() -> None:
+    given = vendored(networkIsolation={"caBundleConfigMap": "roots"})
+    first, second = (
+        made(given, versions={"ConfigMap/roots": version})["StatefulSet", "demo-license-proxy"]["spec"]["template"]
+        for version in ("1", "2")
+    )
+    assert first["metadata"]["annotations"] != second["metadata"]["annotations"]
+
+
 def test_our_load_balancer_routes_by_the_vendors_header() -> None:
     found = made()
     assert found["ConfigMap", "demo-lb-routes"]["data"]["routes.yaml"].count("en-default")

@@ -7,6 +7,8 @@ of variables, ports and health paths are those of the vendor's Compose files. Wh
 - which user the images run as, and whether they bear a read-only root: so their containers are not confined further
   than the Pod Security level `baseline`;
 - metrics: so no autoscaler is made, and the status shows no sessions;
+- whether the licence proxy heeds the usual variables of an HTTP proxy, and which one names further certificates: it is
+  given what ours is given, and `licenseProxy.pods.env` may name the file of certificates once more;
 - a limit of sessions for the gateway, a list of API keys, a list of models: spec fields of that kind have no effect;
 - how a gateway drains: it is given the longest session's time.
 
@@ -46,6 +48,7 @@ from streaming_operator.children.gateway import KEEP_ANNOTATIONS, gateway, grace
 from streaming_operator.children.images import image_of, image_of_pool
 from streaming_operator.children.license_proxy import license_proxy
 from streaming_operator.children.load_balancer import load_balancer
+from streaming_operator.children.outside import CA_MOUNT, ca_volume, read_at_start, way_out
 from streaming_operator.children.pod import Pod, pod_template, toleration, variables
 from streaming_operator.facts import Inputs
 
@@ -143,35 +146,40 @@ def _gateway(stack: StreamingStack, inputs: Inputs) -> Pod:
 def _proxy(stack: StreamingStack, inputs: Inputs) -> Pod:
     license_, spec = stack.spec.license, stack.spec.license_proxy
     key = spec.usage.api_key_secret_name
-    settings: dict[str, str | SecretKeySelector | None] = {
-        "HTTP_PORT": str(names.LICENSE_PROXY_PORT),
-        "LOGGING_LEVEL": "INFO",
-        "USE_STRUCTURED_LOGGING": "True",
-        "LICENSE_FILE_PATH": f"{_LICENSE}/license.jwt",
-        "USAGE_TRACKING_API_KEY": SecretKeySelector(name=key, key=_USAGE_KEY) if key else None,
-    }
     container = Container(
         name="license-proxy",
         image=image_of(stack, inputs, "license_proxy"),
-        env=environment(settings, variables(spec.pods)),
+        env=environment({**_proxy_settings(key), **way_out(stack, inputs)}, variables(spec.pods)),
         ports=ports(http=names.LICENSE_PROXY_PORT),
         resources=requirements(spec.resources),
         startupProbe=startup_probe("/health", names.HTTP, seconds=120),
         readinessProbe=http_probe("/health", names.HTTP, period=5, failures=2),
         livenessProbe=http_probe("/health", names.HTTP, failures=6),
         lifecycle=sleep_before_stop(),
-        volumeMounts=[mount("license", _LICENSE)],
+        volumeMounts=[mount("license", _LICENSE), *([CA_MOUNT] if ca_volume(stack) else [])],
     )
+    license_volume = secret_volume("license", license_.secret_name, {license_.key: "license.jwt"})
+    # It is not known to read the licence again: a new one rolls it.
+    once = (f"Secret/{license_.secret_name}", *read_at_start(stack), *([f"Secret/{key}"] if key else []))
     return Pod(
         component=names.LICENSE_PROXY,
         containers=(container,),
         overrides=spec.pods,
         grace_seconds=_PROXY_GRACE,
-        volumes=(secret_volume("license", license_.secret_name, {license_.key: "license.jwt"}),),
-        # It is not known to read the licence again: a new one rolls it.
-        starts_with=(f"Secret/{license_.secret_name}", *([f"Secret/{key}"] if key else [])),
+        volumes=(license_volume, *ca_volume(stack)),
+        starts_with=once,
         hash_key=None,
     )
+
+
+def _proxy_settings(key: str | None) -> dict[str, str | SecretKeySelector | None]:
+    return {
+        "HTTP_PORT": str(names.LICENSE_PROXY_PORT),
+        "LOGGING_LEVEL": "INFO",
+        "USE_STRUCTURED_LOGGING": "True",
+        "LICENSE_FILE_PATH": f"{_LICENSE}/license.jwt",
+        "USAGE_TRACKING_API_KEY": SecretKeySelector(name=key, key=_USAGE_KEY) if key else None,
+    }
 
 
 def _recogniser(stack: StreamingStack, inputs: Inputs, model: Model) -> Pod:
