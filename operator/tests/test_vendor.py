@@ -1,16 +1,22 @@
 """The vendor's images, under the names of variables, ports and health paths of its release 1.0.0."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
+import yaml
 from operator_factories import containers, environment, inputs, manifests, model, pod_of, stack
-from stack_model.api import StreamingStack
+from stack_model.api import StreamingStack, read_stack
 from streaming_operator.children.autoscaling import autoscaling
 from streaming_operator.children.network_policy import network_policies
 from streaming_operator.children.vendor import workloads
 
-IMAGES = {
+ROOT = Path(__file__).parents[2]
+EXAMPLE = read_stack(yaml.safe_load((ROOT / "examples" / "vendor-images.yaml").read_text()))
+PAGE = (ROOT / "docs" / "images.md").read_text().partition("## The vendor's images\n")[2].partition("\n## ")[0]
+IMAGES: dict[str, Any] = {
     "flavour": "Vendor",
     "pullSecrets": ["vendor"],
     "overrides": {
@@ -19,7 +25,7 @@ IMAGES = {
         "loadBalancer": "registry.example/load-balancer:1.0.0",
     },
 }
-ENGLISH = {
+ENGLISH: dict[str, Any] = {
     "name": "en-default",
     "speechModels": ["universal-streaming-english"],
     "image": "vendor.example/self-hosted-streaming-asr-english:release-v0.6.0",
@@ -112,6 +118,53 @@ def test_other_certificates_roll_the_vendors_proxy() -> None:
         for version in ("1", "2")
     )
     assert first["metadata"]["annotations"] != second["metadata"]["annotations"]
+
+
+def versions_on_the_page() -> dict[str, tuple[str, str]]:
+    """Version and route of each image."""
+    rows = re.findall(r"^\| `(self-[\w-]+)` \| `([\w.-]+)` \| `[^|]+` \| `?([\w-]*)`? ?\|$", PAGE, re.MULTILINE)
+    return {image: (version, route) for image, version, route in rows}
+
+
+def version_of(reference: str | None) -> tuple[str, str]:
+    image, _, version = (reference or "").rpartition("/")[2].partition(":")
+    return image, version
+
+
+def test_the_page_the_example_and_these_tests_name_the_same_release() -> None:
+    told = {(image, version) for image, (version, _) in versions_on_the_page().items()}
+    overrides = EXAMPLE.spec.images.overrides
+    named = [overrides.gateway, overrides.license_proxy, *(model.image for model in EXAMPLE.spec.models)]
+    assert {version_of(reference) for reference in named} == told
+    here = [*IMAGES["overrides"].values(), ENGLISH["image"]]
+    assert {version_of(each) for each in here if each.startswith("vendor.example/")} <= told
+
+
+def test_every_model_of_the_example_has_the_route_that_the_vendors_gateway_asks_for() -> None:
+    routes = {image: route for image, (_, route) in versions_on_the_page().items()}
+    for given in EXAMPLE.spec.models:
+        assert routes[version_of(given.image)[0]] in given.routes
+
+
+@pytest.mark.parametrize(
+    ("part", "workload", "name"),
+    [
+        ("gateway", ("Deployment", "demo-gateway"), "gateway"),
+        ("licence proxy", ("StatefulSet", "demo-license-proxy"), "license-proxy"),
+        ("recogniser", ("Deployment", "demo-asr-en-default"), "recognizer"),
+    ],
+)
+def test_the_page_names_variables_port_and_health_of_every_part(
+    part: str, workload: tuple[str, str], name: str
+) -> None:
+    given = vendored(licenseProxy={"usage": {"endpoint": "https://usage.example", "apiKeySecretName": "usage"}})
+    container = containers(pod_of(made(given)[workload]))[name]
+    found = re.search(rf"^\| {part} \| (.+) \| (\d+) \| (.+) \|$", PAGE, re.MULTILINE)
+    assert found is not None
+    assert re.findall(r"`([A-Z_]+)`", found[1]) == list(environment(container))
+    assert [port["containerPort"] for port in container["ports"]] == [int(found[2])]
+    asked = container["readinessProbe"].get("httpGet", {}).get("path")
+    assert found[3] == (f"`{asked}`" if asked else "gRPC health")
 
 
 def test_our_load_balancer_routes_by_the_vendors_header() -> None:
