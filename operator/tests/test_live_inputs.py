@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from e2e_cluster.api_server import start_api
 from e2e_cluster.kubernetes_api import KubernetesApi
-from live_operator import Namespace, good_license, make_namespace, operator, stack, until, until_served
+from live_operator import Namespace, good_license, make_namespace, model, operator, stack, until, until_served
 from stack_model.crd import definition
 
 pytest_plugins = ["e2e_cluster.testing", "live_fixtures"]
@@ -140,3 +140,22 @@ def test_a_storage_class_that_is_named_and_not_there_is_told_beside_those_that_a
         space.stack(licenseProxy={"storage": {"storageClassName": "fast"}})
         told = space.until_condition("demo", "GatewayAvailable", "StorageClassMissing")
         assert "no StorageClass fast (spec.licenseProxy.storage.storageClassName; it has slow)" in told["message"]
+
+
+def test_a_model_that_no_card_of_the_cluster_holds_is_told_with_the_largest_there_is(
+    own_api: KubernetesApi, tmp_path: Path
+) -> None:
+    space = make_namespace(own_api, "cards")
+    labels = {"nvidia.com/gpu.memory": "15360", "nvidia.com/gpu.product": "Tesla-T4"}
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "with-a-card", "labels": labels}}
+    own_api.apply([node])
+    try:
+        with operator(own_api.kubeconfig, tmp_path / "log", ""):
+            space.stack(models=[model("en-default", gpu={"minMemoryGiB": 24})])
+            told = space.until_condition("demo", "ModelsAvailable", "ModelDoesNotFit")
+            assert told["status"] == "False"
+            assert "model en-default needs a card with 24 GiB" in told["message"]
+            assert "Tesla-T4 with 15 GiB" in told["message"]
+            space.kubectl("delete", "streamingstack", "demo")
+    finally:
+        own_api.kubectl("delete", "node", "with-a-card")
