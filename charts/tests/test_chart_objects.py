@@ -248,6 +248,14 @@ def test_a_stack_that_nobody_would_look_after_is_refused_with_the_remedy(tmp_pat
         assert of_kind(rendered(tmp_path, {**STACK, "scope": "namespaces", "namespaces": namespaces}), "StreamingStack")
 
 
+def notes(tmp_path: Path, values: dict[str, Any]) -> str:
+    """What an installation says in the end."""
+    file = tmp_path / "values.json"
+    file.write_text(json.dumps(values))
+    told = helm("install", RELEASE, str(CHART), f"--namespace={NAMESPACE}", f"--values={file}", "--dry-run=client")
+    return told.partition("NOTES:")[2]
+
+
 @pytest.mark.parametrize(
     ("values", "stacks"),
     [
@@ -258,12 +266,9 @@ def test_a_stack_that_nobody_would_look_after_is_refused_with_the_remedy(tmp_pat
     ],
 )
 def test_the_notes_speak_of_a_namespace_that_is_watched(tmp_path: Path, values: dict[str, Any], stacks: str) -> None:
-    file = tmp_path / "values.json"
-    file.write_text(json.dumps(values))
-    told = helm("install", RELEASE, str(CHART), f"--namespace={NAMESPACE}", f"--values={file}", "--dry-run=client")
-    notes = told.partition("NOTES:")[2]
-    assert f"is installed in {NAMESPACE} and" in notes
-    assert set(re.findall(r"kubectl -n (\S+)", notes)) == {stacks}
+    told = notes(tmp_path, values)
+    assert f"is installed in {NAMESPACE} and" in told
+    assert set(re.findall(r"kubectl -n (\S+)", told)) == {stacks}
 
 
 def test_the_chart_is_of_the_same_version_as_the_project() -> None:
@@ -272,8 +277,15 @@ def test_the_chart_is_of_the_same_version_as_the_project() -> None:
     assert chart["version"] == chart["appVersion"] == project["version"]
 
 
-def test_the_pod_that_speaks_has_the_label_that_values_tell_to_admit(tmp_path: Path) -> None:
+def test_the_pod_that_speaks_has_the_label_that_notes_and_values_tell_to_admit(tmp_path: Path) -> None:
     [pod] = [it for it in rendered(tmp_path, STACK) if it["kind"] == "Pod"]
-    key, _, value = "app.kubernetes.io/component: test".partition(": ")
-    assert pod["metadata"]["labels"][key] == value
-    assert f"`{key}: {value}`" in (CHART / "values.yaml").read_text()
+    assert pod["metadata"]["labels"]["app.kubernetes.io/component"] == "test"
+    walled = over(
+        STACK,
+        at(
+            "stack.spec.networkIsolation.clientsFrom", [{"namespaceLabels": {"kubernetes.io/metadata.name": "ingress"}}]
+        ),
+    )
+    assert "app.kubernetes.io/component: test" in (CHART / "values.yaml").read_text()
+    assert "app.kubernetes.io/component: test" in notes(tmp_path, walled)
+    assert "clientsFrom" not in notes(tmp_path, STACK)

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 from rendered_chart import CHART, MONITORING, NAMESPACE, SPEC, STACK, Refused, at, over, rendered
+from stack_model.api.stack import LONGEST_NAME
 
 DIGEST = "sha256:" + "ab" * 32
 PARTS = {
@@ -183,7 +184,7 @@ WRONG: dict[str, Any] = {
     "metricsAdapter.api": "Perhaps",
     "metricsAdapter.replicas": 0,
     "images.asr.digest": "sha256:short",
-    "stack.name": "n" * 39,
+    "stack.name": "",
     "stack.spec": {"models": [{"name": "en", "speechModel": "misspelt", "source": "image://example.com/en:1"}]},
 }
 
@@ -197,6 +198,11 @@ def test_a_wrong_value_is_refused(path: str) -> None:
 def test_helm_judges_by_the_schema(tmp_path: Path, path: str, value: Any) -> None:
     with pytest.raises(Refused, match=path.rpartition(".")[2]):
         rendered(tmp_path, over(STACK, at(path, value)))
+
+
+def test_a_stacks_name_may_be_as_long_as_the_api_has_it() -> None:
+    assert _refusals(over(STACK, at("stack.name", "n" * LONGEST_NAME))) == []
+    assert _refusals(over(STACK, at("stack.name", "n" * (LONGEST_NAME + 1))))
 
 
 EXAMPLES = sorted((CHART.parents[1] / "examples").glob("*.yaml"))

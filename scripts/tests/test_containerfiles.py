@@ -54,6 +54,8 @@ def test_dependencies_and_sources_are_layers_apart_and_the_sources_come_last(ima
     dependencies = next(at for at, copy in enumerate(copies) if "dependencies" in copy)
     sources = next(at for at, copy in enumerate(copies) if "--from=sources" in copy)
     assert dependencies < sources
+    making = [it for it in read(image).stage(image.target).instructions if it.word in ("ADD", "COPY", "RUN")]
+    assert "--from=sources" in making[-1].text, "what comes after them is made again with every line of source"
     for copy in copies:
         assert "--from=" in copy or copy.split()[0] == "crds", f"{copy}: sources belong into the stage `sources`"
 

@@ -4,7 +4,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
 from imagebuild.catalogue import IMAGES
 from stack_model.release import IMAGE_NAMES, VERSION
 
@@ -19,11 +18,6 @@ PROJECTS = [
 @pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.parent.name)
 def test_every_project_has_the_releases_version(project: Path) -> None:
     assert tomllib.loads(project.read_text())["project"]["version"] == VERSION
-
-
-def test_the_chart_has_it_too() -> None:
-    chart = yaml.safe_load((ROOT / "charts" / "streaming-stack" / "Chart.yaml").read_text())
-    assert (chart["version"], chart["appVersion"]) == (VERSION, VERSION)
 
 
 def test_every_image_of_the_release_is_built() -> None:

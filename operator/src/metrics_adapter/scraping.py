@@ -68,8 +68,7 @@ class Scraper:
 
     async def _sample(self, pod: Pod) -> Sample:
         assert pod.group is not None
-        host = f"[{pod.address}]" if ":" in pod.address else pod.address
-        url = f"http://{host}:{names.METRICS_PORT}/metrics"
+        url = names.pod_url(pod.address, names.METRICS_PORT, "/metrics")
         # Anybody who may make a pod may label it as one of ours: it must not hold up the others, nor fill the memory.
         async with asyncio.timeout(TIMEOUT_SECONDS):
             async with self._http.get(url, allow_redirects=False) as response:

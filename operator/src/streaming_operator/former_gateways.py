@@ -12,12 +12,14 @@ from service_kit.logs import get_logger
 from streaming_operator import names
 from streaming_operator.api_server import ApiServer
 from streaming_operator.cache import Cache
+from streaming_operator.children.containers import PRE_STOP_SECONDS
 from streaming_operator.kinds import POD, Key
 from streaming_operator.seen import PodState, Seen
 
 GRACE_SECONDS = 30
-# What is left of it after the pause before SIGTERM, with time for last words.
-SESSION_SECONDS = 15
+# A gateway tells the open turns and writes the last usage down, before a kubelet that does heed the grace kills it.
+_LAST_WORDS_SECONDS = 5
+SESSION_SECONDS = GRACE_SECONDS - PRE_STOP_SECONDS - _LAST_WORDS_SECONDS
 _PATIENCE_SECONDS = 2.0
 
 log = get_logger(__name__)
@@ -58,12 +60,11 @@ class FormerGateways:
 
     async def _tell(self, uid: str, address: str) -> None:
         """Again and again until the pod is gone; the gateway goes by the first time that it heeds."""
-        host = f"[{address}]" if ":" in address else address
-        url = f"http://{host}:{names.METRICS_PORT}/drain?seconds={SESSION_SECONDS}"
+        url = names.pod_url(address, names.METRICS_PORT, f"/drain?seconds={SESSION_SECONDS}")
         try:
-            async with self._http.stream(
-                "POST", url, headers={"Authorization": f"Bearer {uid}"}, timeout=_PATIENCE_SECONDS
-            ):
-                pass
-        except httpx2.HTTPError as failure:
+            # Whoever may make a pod may label it as a gateway: it must not hold up the others, nor is its answer read.
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                async with self._http.stream("POST", url, headers={"Authorization": f"Bearer {uid}"}):
+                    pass
+        except (httpx2.HTTPError, TimeoutError) as failure:
             log.info("a gateway of a deleted stack was not told", uid=uid, kind=type(failure).__name__)

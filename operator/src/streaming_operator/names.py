@@ -126,3 +126,9 @@ def selector(stack: str, component: str, model: str | None = None) -> dict[str, 
 def labels(stack: str, component: str, model: str | None = None) -> dict[str, str]:
     """Labels of a child: its selector, whose it is, and who manages it."""
     return {**selector(stack, component, model), STACK: stack, MANAGED_BY: FIELD_MANAGER}
+
+
+def pod_url(address: str, port: int, path: str) -> str:
+    """Where a pod answers; `address` is its IP, of either version."""
+    host = f"[{address}]" if ":" in address else address
+    return f"http://{host}:{port}{path}"

@@ -137,13 +137,12 @@ class Readings:
         return _count(total(text, "license_proxy_usage_sessions_pending"))
 
     async def _get(self, pod: Seen, port: int, path: str) -> bytes:
-        address = getattr(pod.state, "address", "")
-        host = f"[{address}]" if ":" in address else address
+        url = names.pod_url(getattr(pod.state, "address", ""), port, path)
         # Anybody who may make a pod may label it as one of ours: it must not hold the others up, nor fill the memory.
         found = bytearray()
         plain = {"Accept-Encoding": "identity"}
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            async with self._http.stream("GET", f"http://{host}:{port}{path}", headers=plain) as response:
+            async with self._http.stream("GET", url, headers=plain) as response:
                 response.raise_for_status()
                 if "content-encoding" in response.headers:
                     raise ValueError("an answer that may grow when it is unpacked, which nobody asked for")

@@ -243,6 +243,19 @@ def test_the_way_out_goes_through_the_proxy_and_trusts_the_bundle() -> None:
     assert "HTTPS_PROXY" not in document["services"]["streaming-api"]["environment"]
 
 
+def test_the_vendors_licence_proxy_goes_the_same_way_out() -> None:
+    stack = example("vendor-images")
+    walls = {"proxy_url": "http://proxy.example.com:3128", "ca_bundle_config_map": "company"}
+    isolation = stack.spec.network_isolation.model_copy(update=walls)
+    spec = stack.spec.model_copy(update={"network_isolation": isolation})
+    services = composed(stack.model_copy(update={"spec": spec}))["services"]
+    told = services["license-and-usage-proxy"]["environment"]
+    assert told["HTTP_PROXY"] == told["HTTPS_PROXY"] == "http://proxy.example.com:3128"
+    assert told["EXTRA_CA_FILE"] == "/etc/streaming-stack/ca.crt"
+    hearing = [name for name in services if name.startswith("streaming-")]
+    assert not any("HTTPS_PROXY" in services[name].get("environment", {}) for name in hearing)
+
+
 def test_any_value_of_the_stack_reaches_the_container_as_it_is() -> None:
     env = [{"name": "GREETING", "value": "costs $5 and ${HOME}"}, {"name": "MAX_SESSIONS", "value": "7"}]
     settings = composed(stack_of(gateway={"pods": {"env": env}}))["services"]["streaming-api"]["environment"]

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 from stack_model.nginx import BalancerOptions, BalancerRoute, Dialect, render_nginx
+from stand_in_proxy import Proxy, stand_in_proxy
 from streaming_gateway.app import RunningGateway, run_gateway
 from streaming_gateway.link import Hearing, LinkRequest, LinkSettings, RecognizerLink, Recognizers
 from streaming_gateway.settings import GatewaySettings
@@ -80,6 +81,13 @@ async def plain_stack() -> AsyncIterator[Stack]:
     """A stack with the default script and settings."""
     async with _stack() as running:
         yield running
+
+
+@pytest.fixture
+async def proxy() -> AsyncIterator[Proxy]:
+    """A licence proxy that says what a test wants."""
+    async with stand_in_proxy() as made:
+        yield made
 
 
 # -- the link alone --------------------------------------------------------------------------------------------------

@@ -44,20 +44,22 @@ def restricted() -> SecurityContext:
 
 
 # Of an environment variable: itself, or where it is read from.
-Value = str | SecretKeySelector | ObjectFieldSelector
+EnvironmentValue = str | SecretKeySelector | ObjectFieldSelector
 
 
-def environment(values: Mapping[str, Value | None], overrides: Mapping[str, str] | None = None) -> list[EnvVar] | None:
+def environment(
+    values: Mapping[str, EnvironmentValue | None], overrides: Mapping[str, str] | None = None
+) -> list[EnvVar] | None:
     """One entry a name, those of `overrides` last and instead of ours; None where there is nothing to say.
 
     None as a value leaves the variable out.
     """
-    merged: dict[str, Value | None] = {**values, **(overrides or {})}
+    merged: dict[str, EnvironmentValue | None] = {**values, **(overrides or {})}
     entries = [_variable(name, value) for name, value in merged.items() if value is not None]
     return entries or None
 
 
-def _variable(name: str, value: Value) -> EnvVar:
+def _variable(name: str, value: EnvironmentValue) -> EnvVar:
     if isinstance(value, ObjectFieldSelector):
         return EnvVar(name=name, valueFrom=EnvVarSource(fieldRef=value))
     if isinstance(value, SecretKeySelector):

@@ -11,7 +11,7 @@ from streaming_operator.children import config
 from streaming_operator.children.child import Child
 from streaming_operator.children.containers import (
     PRE_STOP_SECONDS,
-    Value,
+    EnvironmentValue,
     config_volume,
     environment,
     http_probe,
@@ -113,7 +113,7 @@ def _container(stack: StreamingStack, inputs: Inputs) -> Container:
     )
 
 
-def _settings(stack: StreamingStack, inputs: Inputs) -> dict[str, Value | None]:
+def _settings(stack: StreamingStack, inputs: Inputs) -> dict[str, EnvironmentValue | None]:
     name, spec = stack.metadata.name, stack.spec.gateway
     proxy = config.address(stack, inputs, names.license_proxy(name), names.LICENSE_PROXY_PORT)
     return {

@@ -21,6 +21,7 @@ from streaming_operator import names
 from streaming_operator.children.child import Child
 from streaming_operator.children.claims import claim_spec
 from streaming_operator.children.containers import (
+    EnvironmentValue,
     config_volume,
     environment,
     http_probe,
@@ -140,7 +141,7 @@ def _container(stack: StreamingStack, inputs: Inputs) -> Container:
     )
 
 
-def _settings(stack: StreamingStack) -> dict[str, str | SecretKeySelector | None]:
+def _settings(stack: StreamingStack) -> dict[str, EnvironmentValue | None]:
     spec = stack.spec.license_proxy
     key = spec.usage.api_key_secret_name
     return {

@@ -1,9 +1,9 @@
 """The way out of the two parts that have one: an HTTP proxy, certificates that are trusted beside the usual. Pure."""
 
-from lightkube.models.core_v1 import SecretKeySelector, Volume
+from lightkube.models.core_v1 import Volume
 from stack_model.api import StreamingStack
 
-from streaming_operator.children.containers import config_volume, mount
+from streaming_operator.children.containers import EnvironmentValue, config_volume, mount
 from streaming_operator.facts import Inputs
 
 _FOLDER = "/etc/streaming-stack/ca"
@@ -25,7 +25,7 @@ def read_at_start(stack: StreamingStack) -> tuple[str, ...]:
     return (f"ConfigMap/{bundle}",) if bundle else ()
 
 
-def way_out(stack: StreamingStack, inputs: Inputs) -> dict[str, str | SecretKeySelector | None]:
+def way_out(stack: StreamingStack, inputs: Inputs) -> dict[str, EnvironmentValue | None]:
     """The environment by which a part finds its way out; nothing inside the cluster goes through the proxy."""
     isolation = stack.spec.network_isolation
     proxied = isolation.proxy_url

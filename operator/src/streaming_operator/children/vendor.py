@@ -33,6 +33,7 @@ from streaming_operator.children import config
 from streaming_operator.children.asr_pool import pool_deployment, pool_service
 from streaming_operator.children.child import Child
 from streaming_operator.children.containers import (
+    EnvironmentValue,
     environment,
     grpc_probe,
     http_probe,
@@ -172,7 +173,7 @@ def _proxy(stack: StreamingStack, inputs: Inputs) -> Pod:
     )
 
 
-def _proxy_settings(key: str | None) -> dict[str, str | SecretKeySelector | None]:
+def _proxy_settings(key: str | None) -> dict[str, EnvironmentValue | None]:
     return {
         "HTTP_PORT": str(names.LICENSE_PROXY_PORT),
         "LOGGING_LEVEL": "INFO",

@@ -23,6 +23,7 @@ from stack_model.compose.services import (
     healthy,
     image,
     limits,
+    with_way_out,
 )
 
 _RESTART = "unless-stopped"
@@ -73,12 +74,13 @@ def vendor_license_proxy(stack: StreamingStack) -> Part:
         "restart": _RESTART,
         **deployed(limits(spec.resources.limits)),
     }
-    return Part(
+    part = Part(
         LICENSE_PROXY,
         service,
         (*used, variables.LICENSE_PROXY_PORT, variables.USAGE_KEY),
         secrets={"license.jwt": variables.LICENSE_FILE},
     )
+    return with_way_out(stack, part)
 
 
 def vendor_recogniser(stack: StreamingStack, model: Model, first_card: int) -> Part:

@@ -1,9 +1,7 @@
-"""Licence verdicts and usage events against a licence proxy over HTTP: its answers, its silence, its return."""
+"""Usage events on their way to the licence proxy: on disk, refused, interrupted, delivered."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,174 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
-from service_kit.http import serve_http
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from stand_in_proxy import Proxy, outcome, ready
 from streaming_gateway.app import _keep_up
-from streaming_gateway.license import LicenseTerms, LicenseView, ProxiedLicense, ProxyStatus
 from streaming_gateway.metrics import GatewayMetrics
 from streaming_gateway.usage import UsageReporter, refused_events
 from streaming_gateway.usage_spool import UsageEvent, UsageSpool
 from streamingstack_bench.wire_client import wire_client
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-NAMES = {"universal-streaming-english", "en-default"}
-
-
-@dataclass
-class Proxy:
-    """A licence proxy that says what a test wants; `usage` keeps the winning event of each session."""
-
-    state: str = "Ready"
-    trust_expiration: str | None = None
-    session_limit: int | None = None
-    models: Any = "*"
-    away: bool = False
-    most_named: int = 10
-    puzzled: bool = False
-    usage: dict[str, dict[str, Any]] = field(default_factory=dict)
-    url: str = ""
-
-    async def status(self, _: Request) -> Response:
-        body = {"state": self.state, "last_successful_checkin": None, "trust_expiration": self.trust_expiration}
-        return self._unless_away(body)
-
-    async def terms(self, _: Request) -> Response:
-        return self._unless_away({"customer": "c", "models": self.models, "session_limit": self.session_limit})
-
-    async def take(self, request: Request) -> Response:
-        events = (await request.json())["events"]
-        wrong = [f"events[{index}].model" for index, event in enumerate(events) if " " in event["model"]]
-        if self.puzzled:
-            return JSONResponse({"detail": "events[0] is not to my taste"}, status_code=422)
-        if wrong and not self.away:  # the whole batch, as the licence proxy does
-            fields = [{"field": field, "problem": "no spaces"} for field in wrong[: self.most_named]]
-            return JSONResponse({"error": "; ".join(wrong), "fields": fields}, status_code=422)
-        if not self.away:
-            for event in events:
-                known = self.usage.get(event["session_id"], {"sequence": -1})
-                if event["sequence"] > known["sequence"]:
-                    self.usage[event["session_id"]] = event
-        return self._unless_away({"accepted": len(events)})
-
-    def _unless_away(self, body: dict[str, Any]) -> Response:
-        return Response(status_code=503) if self.away else JSONResponse(body)
-
-
-@pytest.fixture
-async def proxy() -> AsyncIterator[Proxy]:
-    made = Proxy()
-    routes = [
-        Route("/v1/status", made.status),
-        Route("/v1/license", made.terms),
-        Route("/v1/usage", made.take, methods=["POST"]),
-    ]
-    async with serve_http(Starlette(routes=routes), "127.0.0.1", 0) as port:
-        made.url = f"http://127.0.0.1:{port}"
-        yield made
-
-
-async def ready(running: Any) -> None:
-    async with asyncio.timeout(10):
-        while not running.running.gateway.ready:
-            await asyncio.sleep(0.02)
-
-
-async def outcome(url: str) -> tuple[str, str]:
-    """The first message's type and its error text."""
-    async with wire_client(url) as client:
-        first = await client.next() or {}
-        return first["type"], first.get("error", "")
-
-
-def view(state: Any = "Ready", **more: Any) -> LicenseView:
-    of_terms = more.keys() & LicenseTerms.model_fields.keys()
-    terms = LicenseTerms(**{key: more.pop(key) for key in of_terms})
-    return LicenseView(ProxyStatus(state=state, **more), terms, NOW)
-
-
-@pytest.mark.parametrize(
-    ("seen", "hours", "sessions", "code"),
-    [
-        (LicenseView(), 0, 0, 1008),
-        (view("Ready"), 0, 0, None),
-        (view("Connected"), 0, 0, None),
-        (view("TrustBased", trust_expiration=NOW + timedelta(hours=5)), 4, 0, None),
-        (view("TrustBased", trust_expiration=NOW + timedelta(hours=5)), 5, 0, 1008),
-        (view("Failed"), 0, 0, 1008),
-        (view("Ready"), 0.9, 0, None),
-        (view("Ready"), 1, 0, 1008),
-        (view("Ready", trust_window_seconds=7200), 1.9, 0, None),
-        (view("Ready", trust_window_seconds=7200), 2, 0, 1008),
-        (view("Ready", trust_window_seconds=7200, expires_at=NOW + timedelta(hours=1)), 0.9, 0, None),
-        (view("Ready", trust_window_seconds=7200, expires_at=NOW + timedelta(hours=1)), 1, 0, 1008),
-        (view("Ready", session_limit=2), 0, 1, None),
-        (view("Ready", session_limit=2), 0, 2, 3009),
-        (view("Ready", models=["*"]), 0, 0, None),
-        (view("Ready", models=["en-default"]), 0, 0, None),
-        (view("Ready", models=["universal-3-5-pro"]), 0, 0, 1008),
-    ],
-)
-def test_a_verdict_holds_while_it_is_trusted(seen: LicenseView, hours: float, sessions: int, code: int | None) -> None:
-    refusal = seen.refusal(NOW + timedelta(hours=hours), NAMES, sessions)
-    assert (refusal.code if refusal else None) == code
-
-
-@pytest.mark.parametrize(
-    ("seen", "told"),
-    [
-        (view("Failed"), "license not valid"),
-        (view("Ready", expires_at=NOW + timedelta(hours=1)), "license not valid"),
-        (view("Ready"), "license cannot be checked"),
-        (LicenseView(), "license not checked yet"),
-    ],
-)
-def test_the_client_is_told_whether_the_licence_or_its_proxy_is_at_fault(seen: LicenseView, told: str) -> None:
-    refusal = seen.refusal(NOW + timedelta(hours=2), NAMES, 0)
-    assert refusal
-    assert refusal.text == f"Unauthorized Connection: {told}"
-
-
-def test_a_licence_that_is_used_up_is_a_shortage_of_its_own() -> None:
-    refusal = view("Ready", session_limit=2).refusal(NOW, NAMES, 2)
-    assert refusal
-    assert refusal.kind == "license_limit", "more gateways would not help"
-
-
-async def test_a_failed_licence_refuses_new_sessions_and_ends_no_live_one(
-    stack: Any, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("streaming_gateway.license.POLL_SECONDS", 0.05)
-    async with stack(license_endpoint=proxy.url) as running:
-        await ready(running)
-        async with wire_client(running.url) as live:
-            await live.next()
-            proxy.state = "Failed"
-            async with asyncio.timeout(10):
-                while (await outcome(running.url))[0] == "Begin":
-                    await asyncio.sleep(0.05)
-            assert await outcome(running.url) == ("Error", "Unauthorized Connection: license not valid")
-            await live.audio(6000)
-            assert await live.terminate() == (1000, "Session Ended")
-        assert live.finals == ["hello there this is a test", "done"]
-
-
-async def test_before_any_verdict_nobody_is_let_in_and_a_proxy_that_goes_changes_nothing(
-    stack: Any, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("streaming_gateway.license.POLL_SECONDS", 0.05)
-    proxy.away = True
-    async with stack(license_endpoint=proxy.url) as running, httpx2.AsyncClient(base_url=running.http) as http:
-        assert (await outcome(running.url))[1] == "Unauthorized Connection: license not checked yet"
-        assert (await http.get("/readyz")).status_code == 503
-        proxy.away = False
-        await ready(running)
-        proxy.away = True
-        await asyncio.sleep(0.2)
-        assert (await outcome(running.url))[0] == "Begin"
-        assert (await http.get("/readyz")).status_code == 200
 
 
 async def test_usage_is_reported_when_a_session_ends_with_its_audio(stack: Any, proxy: Proxy, tmp_path: Path) -> None:
@@ -379,19 +217,3 @@ async def test_a_spool_that_cannot_be_written_keeps_usage_in_memory_and_recovers
         spool._database.execute("PRAGMA query_only = 0")
         await reports.flush()
     assert list(proxy.usage) == ["a"]
-
-
-@pytest.mark.parametrize("body", ["", "{", '{"state": "Unheard"}', "[]"])
-async def test_an_answer_that_is_none_is_no_verdict(body: str) -> None:
-    async def answer(_: Request) -> Response:
-        return Response(body, media_type="application/json")
-
-    app = Starlette(routes=[Route("/v1/status", answer), Route("/v1/license", answer)])
-    async with (
-        serve_http(app, "127.0.0.1", 0) as port,
-        httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
-    ):
-        license_ = ProxiedLicense(client)
-        await license_.look()
-    assert not license_.checked
-    assert license_.refusal(NAMES, 0) is not None
