@@ -1,6 +1,7 @@
 """Real speech through the whole stack."""
 
 import asyncio
+import itertools
 import json
 import threading
 import wave
@@ -147,6 +148,20 @@ async def test_other_languages_are_heard_and_named(
     assert wrong(reference, client) <= 0.5
     ended = [turn for turn in client.turns if turn["end_of_turn"]]
     assert {turn["language_code"] for turn in ended} == {language}
+
+
+@pytest.mark.parametrize("names", [("de_fleurs_002", "fr_pico_test_fr"), ("fr_pico_test_fr", "es_fleurs_006")])
+async def test_a_session_that_changes_its_language_is_heard_in_each(
+    local_stack: LocalStack, names: tuple[str, str]
+) -> None:
+    manifest = map(json.loads, (recordings() / "manifest.jsonl").read_text().splitlines())
+    said = {entry["file"].removesuffix(".wav"): entry["reference"] for entry in manifest}
+    pcm = bytes(2 * RATE * 2).join(pcm_of(recordings() / f"{name}.wav") for name in names)
+    model = "universal-streaming-multilingual"
+    client = await heard(local_stack, pcm, speech_model=model, language_detection="true")
+    told = [turn["language_code"] for turn in client.turns if turn["end_of_turn"]]
+    assert [code for code, _ in itertools.groupby(told)] == [name[:2] for name in names]
+    assert wrong(" ".join(said[name] for name in names), client) <= 0.5
 
 
 async def test_universal_3_starts_speech_before_its_turns_and_formats_them(local_stack: LocalStack) -> None:
