@@ -182,6 +182,13 @@ async def test_a_name_that_universal_3_mishears_comes_right_with_a_keyterm(local
     assert max(wrong(SAID, plain), wrong(SAID, steered)) <= 0.15
 
 
+async def test_a_prompt_steers_universal_3_as_well(local_stack: LocalStack) -> None:
+    pcm, model = pcm_of(RECORDING), "universal-3-5-pro"
+    client = await heard(local_stack, pcm, speech_model=model, prompt="A talk about the village of Helstone.")
+    assert " ".join(client.finals).rstrip(".").endswith("Helstone")
+    assert wrong(SAID, client) <= 0.15
+
+
 @pytest.mark.parametrize("model", ["universal-streaming-multilingual", "universal-3-5-pro"])
 async def test_the_other_models_hear_the_same_words_at_any_speed_and_in_company_too(
     local_stack: LocalStack, model: str

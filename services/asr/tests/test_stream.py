@@ -147,6 +147,13 @@ async def test_progress_renews_the_credit_which_is_never_more_than_two_seconds()
     assert credits == sorted(credits)
 
 
+async def test_progress_is_told_about_every_second_while_nobody_speaks() -> None:
+    async with serve_scripted(Script([])) as server:
+        result = await play(f"127.0.0.1:{server.port}", silence(5.0), how=Delivery(100, 1.0))
+    # Those that renew credit come half as often.
+    assert len(result.of("progress")) >= 4
+
+
 async def test_beyond_the_capacity_a_stream_is_refused_with_a_clear_message_and_a_freed_slot_is_used_again() -> None:
     async with serve_scripted(Script([]), capacity=2) as server:
         target = f"127.0.0.1:{server.port}"

@@ -81,13 +81,16 @@ async def test_the_end_of_a_turn_scores_higher_than_its_middle(engine: TritonEng
         assert await engine.end_of_turn(Window(clip[: len(clip) // 2], 0)) == middle
 
 
-async def test_a_glimpse_hears_and_is_left_out_when_decodes_queue(engine: TritonEngine, spoken: list[Pcm]) -> None:
+async def test_a_glimpse_hears_and_is_left_out_when_decodes_queue(
+    engine: TritonEngine, registry: CollectorRegistry, spoken: list[Pcm]
+) -> None:
     window = Window(spoken[0][: 3 * SAMPLE_RATE], 0)
     glimpsed = await engine.glimpse(window)
     assert glimpsed is not None
     assert glimpsed.words
     decodes = [asyncio.create_task(engine.decode(window)) for _ in range(8)]
     await asyncio.sleep(0)
+    assert registry.get_sample_value("streaming_asr_engine_queue_depth") == 8
     assert await engine.glimpse(window) is None
     heard = await asyncio.gather(*decodes)
     assert all(one == heard[0] for one in heard)
@@ -98,6 +101,7 @@ async def test_metrics_tell_of_decodes_and_nothing_spoken(
 ) -> None:
     await engine.decode(Window(spoken[0][: 2 * SAMPLE_RATE], 0))
     assert registry.get_sample_value("streaming_asr_engine_decode_seconds_count") == 1
+    assert registry.get_sample_value("streaming_asr_engine_real_time_factor_count") == 1
     assert registry.get_sample_value("streaming_asr_engine_up") == 1
     assert registry.get_sample_value("streaming_asr_engine_queue_depth") == 0
 

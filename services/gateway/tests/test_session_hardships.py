@@ -6,7 +6,7 @@ import contextlib
 import gc
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,19 +55,35 @@ async def after_a_mistake(client: WireClient) -> None:
     await client.connection.send("{not json")
 
 
+@contextlib.asynccontextmanager
+async def leaving_nothing(stack: Any) -> AsyncIterator[None]:
+    """At its end sessions, slots, tasks and file descriptors are as after one whole session, which opens the ways."""
+    async with wire_client(stack.url) as client:
+        await client.audio(900)
+        assert await client.terminate() == (1000, "Session Ended")
+    await stack.is_empty()
+    gc.collect()
+    tasks, files = len(asyncio.all_tasks()), open_files()
+    yield
+    await stack.is_empty()
+    async with asyncio.timeout(20):
+        while len(asyncio.all_tasks()) > tasks or open_files() > files:
+            gc.collect()
+            await asyncio.sleep(0.1)
+
+
 @pytest.mark.parametrize("politely", [True, False], ids=["close", "abort"])
 @pytest.mark.parametrize(
     "state",
     [nothing, begun, in_speech, in_silence, with_backlog, after_force_endpoint, after_terminate, after_a_mistake],
 )
 async def test_a_client_that_vanishes_leaves_nothing(plain_stack: Any, state: Prepare, politely: bool) -> None:
-    async with wire_client(plain_stack.url + "/v3/ws") as client:
+    async with leaving_nothing(plain_stack), wire_client(plain_stack.url + "/v3/ws") as client:
         await state(client)
         if politely:
             await client.connection.close()
         else:
             client.connection.transport.abort()
-    await plain_stack.is_empty()
     async with wire_client(plain_stack.url) as other:
         assert await other.terminate() == (1000, "Session Ended")
 
@@ -93,9 +109,9 @@ async def test_a_client_that_never_answers_the_close_is_cut_off(plain_stack: Any
 
 async def test_a_client_that_does_not_read_is_ended_and_harms_nobody(stack: Any) -> None:
     script = Script.of("unreadable " * 900, start_ms=100, word_ms=150, gap_ms=0)
-    slow = socket.socket()
-    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    async with stack(script, max_unread_bytes=16_384) as running:
+    async with stack(script, max_unread_bytes=16_384) as running, leaving_nothing(running):
+        slow = socket.socket()
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         slow.connect(("127.0.0.1", running.running.port))
         slow.setblocking(False)
         # Nothing is read from here on: the library's own queue is one message.
@@ -119,7 +135,6 @@ async def test_a_client_that_does_not_read_is_ended_and_harms_nobody(stack: Any)
                 )
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
-        await running.is_empty()
 
 
 async def speak(connection: Any) -> None:
@@ -159,22 +174,14 @@ async def test_orders_without_end_that_nobody_hears_end_the_session_3006(
 
 async def test_two_thousand_connections_opened_and_dropped_leave_nothing(plain_stack: Any) -> None:
     port = plain_stack.running.port
-    async with wire_client(plain_stack.url) as kept:
+    async with leaving_nothing(plain_stack), wire_client(plain_stack.url) as kept:
         await kept.next()
-        await wave(port, 20)
-        await settled(plain_stack, 1)
-        tasks, files = len(asyncio.all_tasks()), open_files()
         for _ in range(25):
             await wave(port, 80)
         await settled(plain_stack, 1)
         await kept.audio(6000)
         assert await kept.terminate() == (1000, "Session Ended")
         assert kept.finals == ["hello there this is a test", "done"]
-    await plain_stack.is_empty()
-    async with asyncio.timeout(20):
-        while len(asyncio.all_tasks()) > tasks or open_files() > files:
-            gc.collect()
-            await asyncio.sleep(0.1)
 
 
 async def settled(stack: Any, sessions: int) -> None:
