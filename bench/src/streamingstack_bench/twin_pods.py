@@ -191,15 +191,16 @@ def _route(file: Path, pods: Sequence[TwinPod], health_port: int) -> None:
     """Lead the first route to the pods, and wait until the load balancer does."""
     first, *others = parse_routes(file.read_text(), str(file)).routes
     changed = first.model_copy(update={"backends": tuple(pod.endpoint for pod in pods)})
-    before = _health(health_port)
+    before = _generation(health_port)
     file.write_text(dump_routes(BalancerRoutes(routes=(changed, *others))))
     deadline = time.monotonic() + 30
-    while _health(health_port) == before:
+    while _generation(health_port) == before:
         if time.monotonic() > deadline:
             raise LocalStackError(f"the load balancer did not read {file} again within 30 s")
         time.sleep(0.2)
 
 
-def _health(port: int) -> str:
+def _generation(port: int) -> str | None:
+    """Which configuration new connections meet."""
     with urllib.request.urlopen(f"http://{_LOOPBACK}:{port}/nginx_health", timeout=5) as answer:
-        return str(answer.read().decode())
+        return answer.headers.get("x-config-generation")  # type: ignore[no-any-return]
