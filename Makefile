@@ -87,7 +87,7 @@ types:  ## Of check: mypy, sources and all tests but those of bench and load_bal
 
 imports:  ## Of check: which room may import which
 	@echo 'check: import rules'
-	@lint-imports --no-cache >.venv/import-rules.txt || { cat .venv/import-rules.txt; exit 1; }
+	@PYTHONPATH=scripts:e2e/chaos:e2e/kubernetes lint-imports --no-cache >.venv/import-rules.txt || { cat .venv/import-rules.txt; exit 1; }
 
 contract:  ## Of check: the protobuf contract
 	@echo 'check: protobuf'

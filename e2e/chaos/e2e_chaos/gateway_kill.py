@@ -8,33 +8,20 @@ import concurrent.futures
 import multiprocessing
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from e2e_cluster.door import Door
 from kubernetes.client import V1Pod
 from live_namespace import until
 from scripted_stack import Running, status_of
 
-from e2e_chaos.records import Heard
+from e2e_chaos.records import Comeback
 from e2e_chaos.sessions import Speech, Where, speak
 
 # A client that lost its connection tries again this soon, and goes on trying for that long.
 _AGAIN_SECONDS = 0.1
 _TRYING_SECONDS = 30.0
 _OPEN_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Comeback:
-    """A client and its sessions: the one that broke off, and the one after it; `away_s` from the break to Begin."""
-
-    sessions: tuple[Heard, ...]
-    away_s: float = 0.0
-
-    @property
-    def broke_off(self) -> bool:
-        """Whether it needed a second session."""
-        return len(self.sessions) > 1
 
 
 def come_back(where: Where, speeches: Sequence[Speech]) -> list[Comeback]:

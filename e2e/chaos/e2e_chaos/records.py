@@ -64,3 +64,28 @@ class Outcome:
     lag: dict[str, float] = field(default_factory=dict)
     busy: float = 0.0
     pods_cores: float = 0.0
+
+
+@dataclass(frozen=True)
+class Comeback:
+    """A client and its sessions: the one that broke off, and the one after it; `away_s` from the break to Begin."""
+
+    sessions: tuple[Heard, ...]
+    away_s: float = 0.0
+
+    @property
+    def broke_off(self) -> bool:
+        """Whether it needed a second session."""
+        return len(self.sessions) > 1
+
+
+@dataclass(frozen=True)
+class Metered:
+    """Usage over some sessions, in seconds of audio; `missing` sessions are unknown, `most_short_s` the worst loss."""
+
+    sessions: int
+    sent_s: float
+    metered_s: float
+    missing: int
+    most_short_s: float
+    most_over_s: float

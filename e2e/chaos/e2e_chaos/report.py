@@ -7,11 +7,9 @@ from streamingstack_bench.report import Machine
 
 from e2e_chaos.counters import by_label, quantile
 from e2e_chaos.figures import Row, Spread, lags, rows, spread, unexplained
-from e2e_chaos.gateway_kill import Comeback
 from e2e_chaos.parts import Made
 from e2e_chaos.plan import Trouble
-from e2e_chaos.records import Outcome
-from e2e_chaos.usage import Metered
+from e2e_chaos.records import Comeback, Metered, Outcome
 from e2e_chaos.verdict import Verdict
 
 GAP = "gateway_recognizer_failover_gap_seconds"

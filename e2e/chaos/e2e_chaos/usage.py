@@ -3,11 +3,10 @@
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from scripted_stack import Running
 
-from e2e_chaos.records import Heard
+from e2e_chaos.records import Heard, Metered
 
 # Until the last events of sessions have been delivered; a gateway flushes every five seconds.
 _DELIVERED_SECONDS = 60.0
@@ -18,18 +17,6 @@ _READ = (
     "rows = sqlite3.connect(file, uri=True).execute('SELECT session_id, audio_ms, ended FROM usage').fetchall(); "
     "print('usage', json.dumps(rows))"
 )
-
-
-@dataclass(frozen=True)
-class Metered:
-    """Usage over some sessions, in seconds of audio; `missing` sessions are unknown, `most_short_s` the worst loss."""
-
-    sessions: int
-    sent_s: float
-    metered_s: float
-    missing: int
-    most_short_s: float
-    most_over_s: float
 
 
 def known(running: Running) -> dict[str, tuple[int, bool]]:

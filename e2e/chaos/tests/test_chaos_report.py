@@ -5,13 +5,12 @@ from pathlib import Path
 import pytest
 from e2e_chaos.counters import buckets, by_label, quantile, read_pages, since
 from e2e_chaos.figures import by_second, rows, spread, unexplained
-from e2e_chaos.gateway_kill import Comeback
 from e2e_chaos.parts import Made
 from e2e_chaos.picture import draw
 from e2e_chaos.plan import Kind, Part, Trouble
-from e2e_chaos.records import Heard, Lost, Outcome, Word
+from e2e_chaos.records import Comeback, Heard, Lost, Metered, Outcome, Word
 from e2e_chaos.report import GatewayKill, Report, Side, gateway_failures, markdown
-from e2e_chaos.usage import Metered, counted
+from e2e_chaos.usage import counted
 from e2e_chaos.verdict import Verdict
 from streamingstack_bench.report import Machine
 
