@@ -33,7 +33,7 @@ help:  ## This list
 		'SESSIONS=$(SESSIONS)' 'how many sessions at once bench measures' \
 		'CHAOS_SECONDS=600 CHAOS_SEED=1' 'how long chaos lasts, and what it is drawn from' \
 		'CHAOS_SESSIONS=100' 'scripted sessions of chaos; CHAOS_SPEECH=2 of real speech beside them' \
-		'STREAMINGSTACK_AUDIO=FOLDER' 'recordings of test and bench, now $(STREAMINGSTACK_AUDIO)' \
+		'STREAMINGSTACK_AUDIO=FOLDER' 'recordings of benches and chaos, now $(STREAMINGSTACK_AUDIO)' \
 		'IMAGES="gateway asr"' 'which images to build; REGISTRY= TAG= name them, PUSH=yes pushes them' \
 		'PYTEST_ARGS=' 'for pytest: paths, -k WORDS, -x, --durations=20' \
 		'WORKERS=$(WORKERS)' 'tests without a stack that run side by side'

@@ -85,3 +85,21 @@ def test_a_whole_stack_is_run_measured_and_stopped(tmp_path):
     assert not [
         p.pid for p in psutil.process_iter(["cmdline"]) if any(state in word for word in p.info["cmdline"] or [])
     ]
+
+
+@pytest.mark.stack
+def test_real_speech_goes_on_where_its_recogniser_is_killed_frozen_and_drained(tmp_path):
+    command = [
+        *(sys.executable, "-m", "streamingstack_bench.cuts", "--up", str(ROOT / "examples/minimal.yaml")),
+        *("--audio", str(ROOT / "examples/audio"), "--cuts", "3", "--json", str(tmp_path / "out.json")),
+        *("--port-offset", str(free_offset()), "--state", str(tmp_path / "state")),
+        # What was not final yet may be heard otherwise by a real model, a word here or there.
+        *("--most", "2"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["missed"] == []
+    assert {outcome["cut"]["blow"] for outcome in report["outcomes"]} == {"SIGKILL", "SIGSTOP", "drain"}
+    assert all(outcome["gap_s"] is not None for outcome in report["outcomes"])
+    assert {clip["fate"] for clip in report["compared"]} == {"completed"}

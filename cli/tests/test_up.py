@@ -5,6 +5,7 @@ import os
 import queue
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -197,18 +198,38 @@ def test_ctrl_c_while_it_starts_stops_what_there_is(tmp_path: Path) -> None:
 
 @pytest.mark.stack
 @pytest.mark.timeout(600)
-def test_run_does_it_all_in_one_command(tmp_path: Path) -> None:
-    arguments = ["run", str(MINIMAL), "--audio", str(AUDIO), "--state", str(tmp_path / "state")]
-    done = subprocess.run(
-        [*COMMAND, *arguments, "--port-offset", str(free_offset()), "--speed", "2"],
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
+def test_make_run_asks_for_a_model_and_a_recording_and_stops_everything(tmp_path: Path) -> None:
+    stack, offset = tmp_path / "stack.yaml", free_offset()
+    name, recording = f"run-{os.getpid()}", EXAMPLES / "audio" / "fr_fleurs_000.wav"
+    described, named = re.subn(r"name: universal\b", f"name: {name}", (EXAMPLES / "universal.yaml").read_text())
+    assert named == 1
+    stack.write_text(described)
+    wishes = {"STACK": stack, "AUDIO": recording, "MODEL": "universal-streaming-multilingual", "PORT_OFFSET": offset}
+    told = [f"{variable}={value}" for variable, value in wishes.items()]
+    state = ROOT / ".state" / name
+    run = subprocess.Popen(
+        ["make", "run", *told], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
     )
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"\d+ words in \d+\.\d s of audio; lag p50 \d", done.stdout)
-    assert done.stdout.rstrip().endswith("Stopping")
+    try:
+        out, err = run.communicate(timeout=400)
+        assert run.returncode == 0, err
+        assert re.search(r"\[00:\d\d\.\d\] .*terrain montagneux", out), out
+        assert re.search(r"\d+ words in \d+\.\d s of audio; lag p50 \d+\.\d+ s, p95 \d", out), out
+        assert out.rstrip().endswith("Stopping")
+        assert processes_that_name(str(state)) == []
+        require_free(local_ports(load_stack(stack), offset).named(["en-default", "ml-default"]), LOOPBACK)
+    finally:
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def processes_that_name(folder: str) -> list[list[str]]:
+    """Command lines of what runs from a stack's folder."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if folder in " ".join([*process.cmdline(), *process.environ().values()]):
+                found.append(process.cmdline())
+    return found
 
 
 def failing(*arguments: str, environment: dict[str, str] | None = None) -> str:

@@ -13,6 +13,7 @@ from listener import ENGLISH, MOST_WRONG, MULTILINGUAL, error_rate, recording
 from live_namespace import until
 from live_session import hear_side_by_side, uncut_session
 from operated_stack import OperatedStack
+from packets import arrived
 from spoken_words import triples, words
 
 # The first of them waits until the stack is there.
@@ -20,6 +21,8 @@ pytestmark = [pytest.mark.kubernetes, pytest.mark.long, pytest.mark.timeout(600)
 _COUNTED_SECONDS = 60.0
 _IN_USE = re.compile(r"^ +(gateway|en-default) .* ([1-9]\d*)/\d+ (?:sessions|streams)", re.M)
 PARTS = ("gateway", "asr", "load-balancer", "license-proxy", "model-store")
+MIRROR, API_SERVER = "mirror", "api-server"
+SERVED = (443, 8000, 8002, 8080, 9090, 50051)
 
 
 def test_the_example_becomes_ready_and_hears_real_speech_through_the_gateway(
@@ -33,6 +36,30 @@ def test_what_makes_no_sense_is_refused_and_the_field_is_named(speech: OperatedS
         speech.patch({"gateway": {"sessions": {"targetPerPod": 1000}}})
     assert refused.value.status == 422
     assert "gateway.sessions.targetPerPod" in str(refused.value.body)
+
+
+def test_its_pods_reach_what_they_need_and_nothing_else(door: Door, speech: OperatedStack) -> None:
+    if not door.policies_enforced:
+        pytest.skip("not run: nothing enforces NetworkPolicies here; CALICO_DIR names a policy engine, see e2e/cluster")
+    space = speech.namespace
+    pods = {part: speech.ready_pods(part)[0] for part in PARTS} | {MIRROR: space.ready_pods(MIRROR)[0]}
+    addresses = {part: str(pod.status.pod_ip) for part, pod in pods.items()} | {API_SERVER: "kubernetes.default.svc"}
+
+    def reached(part: str) -> set[tuple[str, int]]:
+        others = [(name, address) for name, address in addresses.items() if name != part]
+        return arrived(space, pods[part].metadata.name, [(*other, port) for other in others for port in SERVED])
+
+    found = {part: reached(part) for part in pods}
+    # The control: a pod of no stack reaches what those of the stack must not.
+    assert {(API_SERVER, 443), ("gateway", 8080), ("gateway", 9090)} <= found.pop(MIRROR)
+    assert found == {
+        "gateway": {("load-balancer", 50051), ("license-proxy", 8080)},
+        "load-balancer": {("asr", 50051)},
+        "asr": {("model-store", 8080)},
+        # Where no `egressCidrs` bounds them, these two reach the port of what they need anywhere.
+        "model-store": {(MIRROR, 8000)},
+        "license-proxy": set(),
+    }
 
 
 def test_the_command_transcribes_through_the_gateway_and_shows_the_sessions_meanwhile(

@@ -18,14 +18,6 @@ AUDIO = ROOT / "examples" / "audio"
 RATE = 16_000
 
 
-def recordings() -> Path:
-    """The folder with recordings in other languages."""
-    folder = Path(os.environ.get("STREAMINGSTACK_AUDIO", ROOT.parent / "shared" / "audio"))
-    if not folder.is_dir():
-        pytest.fail(f"no recordings in {folder}; set STREAMINGSTACK_AUDIO to a folder with WAV files and a manifest")
-    return folder
-
-
 def pcm_of(path: Path) -> bytes:
     """A 16 kHz mono recording as s16le."""
     samples, rate = soundfile.read(path, dtype="int16")

@@ -24,7 +24,8 @@ from streaming_asr.engine import HeardWord, Hypothesis, Window
 from streaming_asr.smart_turn import SmartTurn
 from streaming_asr.stream import Offer, RecognitionStream
 from streaming_asr.vad import SileroVoiceActivity
-from streaming_asr.whisper.model import Request, Settings, WhisperModel
+from streaming_asr.whisper.model import Request, WhisperModel
+from streaming_asr.whisper.settings import Settings
 from streaming_asr.windows import padded
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 

@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.progress import track
 from stack_model.api import load_stack
 from streaming_asr.engine import Pcm
-from streaming_asr.whisper.model import Request, Settings, WhisperModel
+from streaming_asr.whisper.model import Request, WhisperModel
 from streaming_asr.whisper.prompts import MOST_CONTEXT_TOKENS
+from streaming_asr.whisper.settings import Settings
 from streaming_asr.windows import padded
 
 from streamingstack_bench.clips import RATE, Clip, load_clips

@@ -37,8 +37,8 @@ def english_model() -> Path:
 
 @pytest.fixture(scope="session")
 def spoken() -> list[Pcm]:
-    """The repository's own recordings: mono, 16 kHz."""
-    paths = sorted((REPOSITORY / "examples" / "audio").glob("*.wav"))
+    """The repository's own recordings in English: mono, 16 kHz."""
+    paths = sorted((REPOSITORY / "examples" / "audio").glob("en_*.wav"))
     return [soundfile.read(path, dtype="int16")[0] for path in paths]
 
 

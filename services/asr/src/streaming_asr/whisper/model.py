@@ -21,6 +21,7 @@ from tokenizers import Tokenizer as TextTokenizer
 from streaming_asr.engine import SAMPLE_RATE, Pcm
 from streaming_asr.whisper.guards import is_silence, token_budget
 from streaming_asr.whisper.prompts import context_tokens
+from streaming_asr.whisper.settings import Settings
 from streaming_asr.whisper.words import TimedWord, timed_words
 
 MEL_HOP = 160  # samples of one feature frame
@@ -48,23 +49,6 @@ class Heard:
     words: list[TimedWord] = field(default_factory=list)
     language: str = ""
     language_confidence: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How the model runs; `languages` bounds what a multilingual model may detect, empty: all it knows.
-
-    `beam` is for decodes that become final. Offline, a whole clip helps a greedy decode; in short windows a beam of 5
-    makes up for what is missing (tiny.en over 48 clips: 16.9 % of words wrong greedily, 14.0 % with it, offline 12.9 %)
-    for a third more processor time.
-    """
-
-    folder: Path
-    device: str = "cpu"
-    compute_type: str = "int8"
-    workers: int = 2
-    beam: int = 5
-    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

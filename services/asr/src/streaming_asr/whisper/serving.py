@@ -1,9 +1,4 @@
-"""Whisper inside Triton's Python backend: groups one Triton batch, runs the groups on idle workers, answers each.
-
-Environment: WHISPER_MODEL_DIR (a CTranslate2 folder), WHISPER_COMPUTE_TYPE (default int8, float16 on a GPU),
-WHISPER_WORKERS (default: the processors, at most 2), WHISPER_BEAM (default 5; 1 is greedy), WHISPER_LANGUAGES
-(ISO 639-1, comma separated: what a multilingual model may detect).
-"""
+"""Whisper inside Triton's Python backend: groups one Triton batch, runs the groups on idle workers, answers each."""
 
 import json
 import os
@@ -11,7 +6,6 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,32 +13,11 @@ import numpy as np
 from streaming_asr.engine import SAMPLE_RATE
 from streaming_asr.triton.tensors import answer, read, refuse, respond
 from streaming_asr.whisper.groups import split_evenly, together
-from streaming_asr.whisper.model import Heard, Request, Settings, WhisperModel
+from streaming_asr.whisper.model import Heard, Request, WhisperModel
+from streaming_asr.whisper.settings import settings_from
 from streaming_asr.windows import padded
 
 MOST_TOGETHER = 8  # windows of one generation: beyond it the gain is gone and the wait grows
-
-
-def settings_from(environment: "os._Environ[str] | dict[str, str]", device: str) -> Settings:
-    """The model's settings; raises ValueError naming the variable that is wrong."""
-    folder = Path(environment.get("WHISPER_MODEL_DIR", ""))
-    if not (folder / "model.bin").is_file():
-        raise ValueError(f"WHISPER_MODEL_DIR={folder} holds no model.bin; set it to a CTranslate2 Whisper folder")
-    return Settings(
-        folder=folder,
-        device=device,
-        compute_type=environment.get("WHISPER_COMPUTE_TYPE") or ("int8" if device == "cpu" else "float16"),
-        workers=_count(environment, "WHISPER_WORKERS", min(2, os.cpu_count() or 1)),
-        beam=_count(environment, "WHISPER_BEAM", 5),
-        languages=tuple(filter(None, environment.get("WHISPER_LANGUAGES", "").replace(" ", "").split(","))),
-    )
-
-
-def _count(environment: "os._Environ[str] | dict[str, str]", name: str, default: int) -> int:
-    value = environment.get(name) or str(default)
-    if not value.isdigit() or int(value) < 1:
-        raise ValueError(f"{name}={value}: must be a whole number from 1")
-    return int(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,65 @@
+"""The model itself, without Triton, on each device that it runs on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import ctranslate2
+import jiwer
+import numpy as np
+import pytest
+from streaming_asr.engine import SAMPLE_RATE, Pcm
+from streaming_asr.whisper.groups import together
+from streaming_asr.whisper.model import Heard, Request, WhisperModel
+from streaming_asr.whisper.settings import settings_from
+from streaming_asr.windows import LONGEST, padded
+from whisper_normalizer.english import EnglishTextNormalizer
+
+SAID = (
+    "you don't mean that you thought me so silly i really like that account of himself better than anything else he "
+    "said his statement of having been a shop boy was the thing i liked best of all you who were always accusing "
+    "people of being shoppy at helstone"
+)
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
+on_a_gpu = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(ctranslate2.get_cuda_device_count() == 0, reason="needs an NVIDIA GPU, and there is none"),
+]
+
+
+@pytest.fixture(scope="module", params=["cpu", pytest.param("cuda", marks=on_a_gpu)])
+def model(request: pytest.FixtureRequest, english_model: Path) -> WhisperModel:
+    """As Triton loads it, with the defaults of its device."""
+    return WhisperModel(settings_from({"WHISPER_MODEL_DIR": str(english_model)}, request.param))
+
+
+def windows(pcm: Pcm, *, samples: int) -> list[Request]:
+    """A recording in windows of one length, and what is left."""
+    cuts = range(0, len(pcm), samples)
+    return [Request(padded(part), len(part)) for part in (pcm[cut : cut + samples] for cut in cuts)]
+
+
+def texts(heard: Sequence[Heard]) -> list[str]:
+    return [" ".join(word.text for word in one.words) for one in heard]
+
+
+def test_it_hears_what_was_said(model: WhisperModel, spoken: list[Pcm]) -> None:
+    recording = max(spoken, key=len)
+    heard = [model.decode([window])[0] for window in windows(recording, samples=LONGEST)]
+    normal = EnglishTextNormalizer()
+    assert jiwer.wer(normal(SAID), normal(" ".join(texts(heard)))) <= 0.2
+
+
+def test_a_window_is_heard_as_alone_in_any_batch(model: WhisperModel, spoken: list[Pcm]) -> None:
+    asked = [window for pcm in spoken for window in windows(pcm, samples=4 * SAMPLE_RATE)]
+    group = max(together(asked, model.shape), key=len)
+    assert len(group) >= 4
+    alone = [model.decode([window])[0] for window in group]
+    assert len(" ".join(texts(alone)).split()) > 20
+    assert model.decode(group) == alone
+    assert model.decode(group[::-1]) == alone[::-1]
+
+
+def test_silence_has_no_words(model: WhisperModel) -> None:
+    silence = np.zeros(5 * SAMPLE_RATE, np.int16)
+    assert texts(model.decode([Request(padded(silence), len(silence))])) == [""]
