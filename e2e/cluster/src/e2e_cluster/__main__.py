@@ -58,6 +58,8 @@ def check(cluster: Cluster = Kind.local, name: Name = "local") -> None:
         binaries.go()
         installation.install_packages(say)
         preflight.check_kernel(_plan(name))
+    else:
+        doors.other(cluster).check()
 
 
 @app.command()
