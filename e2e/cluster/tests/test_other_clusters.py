@@ -95,10 +95,10 @@ NO_DOCKER = (
 
 def test_kinds_check_names_an_engine_that_does_not_answer_then_a_missing_go(tmp_path: Path) -> None:
     program(tmp_path, "kind", NO_DOCKER)
-    assert re.fullmatch(
-        r"cluster: kind finds no container engine .*Cannot connect to the Docker daemon\); install Docker and start it.*",
-        checked("kind", PATH=str(tmp_path)),
+    told = (
+        r"cluster: kind finds no container engine .*Cannot connect to the Docker daemon\); install Docker and start it"
     )
+    assert re.match(told, checked("kind", PATH=str(tmp_path)))
     program(tmp_path, "kind", "echo 'No kind clusters found.' >&2")
     assert checked("kind", PATH=str(tmp_path), GO=str(tmp_path / "no-go")).startswith("cluster: Go is missing")
     program(tmp_path, "go", "echo go1.26.8")

@@ -40,8 +40,7 @@ def configuration() -> dict[str, Any]:
 
 
 def check() -> None:
-    """Whether kind is there, its container engine answers, and Go, which fetches the ingress; ClusterError with the first
-    that is missing."""
+    """Whether kind, a container engine that answers, and Go, which fetches the ingress, are there; else ClusterError."""
     try:
         _kind("get", "clusters")
     except _KindFailed as error:
