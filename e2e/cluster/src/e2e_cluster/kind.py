@@ -40,7 +40,7 @@ def configuration() -> dict[str, Any]:
 
 
 def check() -> None:
-    """Whether kind, a container engine that answers, and Go, which fetches the ingress, are there; else ClusterError."""
+    """Whether kind, an engine that answers, and Go, which fetches the ingress, are there; ClusterError where not."""
     try:
         _kind("get", "clusters")
     except _KindFailed as error:
