@@ -35,7 +35,7 @@ def run_of_tests(
 @pytest.mark.parametrize(
     ("cluster", "way", "reason"),
     [
-        ("local", WITHOUT_RIGHTS, "CAP_SYS_ADMIN missing" if WITHOUT_RIGHTS else "not root"),
+        ("local", WITHOUT_RIGHTS, "CAP_SYS_ADMIN" if WITHOUT_RIGHTS else "not root"),
         ("current", (), "CLUSTER=current needs KUBECONFIG"),
     ],
 )
@@ -46,7 +46,8 @@ def test_a_cluster_that_cannot_be_raised_is_told_in_one_line_and_the_rest_passes
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
     (told,) = [line for line in done.stdout.splitlines() if "on a Kubernetes cluster" in line]
-    assert told.startswith(f"{NOT_RUN}cluster: {reason}"), told
+    assert told.startswith(f"{NOT_RUN}cluster: "), told
+    assert reason in told
 
 
 def test_arguments_that_choose_no_test_fail_without_a_word_of_a_cluster(tmp_path: Path) -> None:
