@@ -30,6 +30,10 @@ class Order:
 class Builder(Protocol):
     """Builds an image, tells its id, saves it into a folder, pushes it."""
 
+    @property
+    def flags(self) -> Sequence[str]:
+        """For its builds."""
+
     def build(self, order: Order) -> None:
         """Build and tag it; raises BuildError."""
 
@@ -38,6 +42,9 @@ class Builder(Protocol):
 
     def find_id(self, reference: str) -> str:
         """The same; empty where the image is not there."""
+
+    def find_digest(self, reference: str) -> str:
+        """The digest of its manifest, `sha256:...`; empty where the builder does not know it."""
 
     def save(self, reference: str, folder: Path) -> None:
         """Write it into an empty folder, as `saved.read_saved` reads it; raises BuildError."""
@@ -70,9 +77,14 @@ class Buildah:
 
     flags: Sequence[str] = ()
 
-    def build(self, order: Order) -> None:
+    def build_command(self, order: Order) -> tuple[str, ...]:
         """Layers are kept, so that only what changed is built again; no container is."""
-        _run("buildah", "build", "--layers", "--force-rm", "--format", "oci", *self.flags, *build_arguments(order))
+        keeping = ("--layers", "--force-rm", "--format", "oci")
+        return ("buildah", "build", *keeping, *self.flags, *build_arguments(order))
+
+    def build(self, order: Order) -> None:
+        """See Builder."""
+        _run(*self.build_command(order))
 
     def image_id(self, reference: str) -> str:
         """See Builder."""
@@ -82,6 +94,13 @@ class Buildah:
     def find_id(self, reference: str) -> str:
         """See Builder."""
         return _found(self, reference)
+
+    def find_digest(self, reference: str) -> str:
+        """See Builder."""
+        try:
+            return _run("buildah", "inspect", "--type", "image", "--format", "{{.FromImageDigest}}", reference).strip()
+        except BuildError:
+            return ""
 
     def save(self, reference: str, folder: Path) -> None:
         """See Builder. To an OCI layout buildah would compress every layer again, each time."""
@@ -94,13 +113,17 @@ class Buildah:
 
 @dataclass(frozen=True)
 class Docker:
-    """Docker 25 or newer: older ones do not save as an OCI layout."""
+    """Docker 25 or newer: older ones do not save as an OCI layout. With buildx: without it every stage is built."""
 
     flags: Sequence[str] = ()
 
+    def build_command(self, order: Order) -> tuple[str, ...]:
+        """One image, and no index with an attestation beside it."""
+        return ("docker", "buildx", "build", "--load", "--provenance=false", *self.flags, *build_arguments(order))
+
     def build(self, order: Order) -> None:
         """See Builder."""
-        _run("docker", "build", "--provenance=false", *self.flags, *build_arguments(order))
+        _run(*self.build_command(order))
 
     def image_id(self, reference: str) -> str:
         """See Builder."""
@@ -109,6 +132,14 @@ class Docker:
     def find_id(self, reference: str) -> str:
         """See Builder."""
         return _found(self, reference)
+
+    def find_digest(self, reference: str) -> str:
+        """See Builder. BuildKit keeps bases to itself: only one that was pulled by itself is known."""
+        try:
+            said = _run("docker", "image", "inspect", "--format", '{{join .RepoDigests "\\n"}}', reference)
+        except BuildError:
+            return ""
+        return said.strip().partition("\n")[0].partition("@")[2]
 
     def save(self, reference: str, folder: Path) -> None:
         """See Builder."""
@@ -131,8 +162,18 @@ def find_builder(environment: Mapping[str, str]) -> Builder:
         return Buildah(flags)
     if wanted == "docker" and shutil.which("docker"):
         _run("docker", "version", "--format", "{{.Server.Version}}")
+        if not _has_buildx():
+            raise BuildError("docker has no buildx; install it (apt-get install docker-buildx-plugin), or buildah")
         return Docker(flags)
     raise BuildError(f"{wanted} is not there; install buildah (apt-get install buildah) or docker, or set BUILDER")
+
+
+def _has_buildx() -> bool:
+    try:
+        _run("docker", "buildx", "version")
+    except BuildError:
+        return False
+    return True
 
 
 def _found(builder: Builder, reference: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 _ARGUMENT = re.compile(r"\$\{(\w+)\}|\$(\w+)")
@@ -60,6 +61,14 @@ class Containerfile:
         visit(self.stage(target))
         return found
 
+    def base(self, target: str | None) -> str:
+        """The image from outside that the layers of `target` lie on."""
+        stages = {stage.name: stage for stage in self.stages}
+        base = self.stage(target).base
+        while base in stages:
+            base = stages[base].base
+        return base
+
     def bases(self, target: str | None) -> list[str]:
         """The images from outside that building `target` needs."""
         own = {stage.name for stage in self.stages}
@@ -72,8 +81,8 @@ class Containerfile:
         return sorted({path.rstrip("/") for path in paths})
 
 
-def parse_containerfile(text: str) -> Containerfile:
-    """Read a Containerfile; raises ValueError where an instruction comes before the first FROM."""
+def parse_containerfile(text: str, build_args: Mapping[str, str] | None = None) -> Containerfile:
+    """Read a Containerfile, its ARGs set by `build_args`; raises ValueError where an instruction precedes all FROMs."""
     arguments: dict[str, str] = {}
     stages: list[Stage] = []
     for instruction in _instructions(text):
@@ -86,7 +95,7 @@ def parse_containerfile(text: str) -> Containerfile:
             stages[-1] = Stage(last.name, last.base, (*last.instructions, instruction))
         elif instruction.word == "ARG":
             key, _, value = instruction.text.partition("=")
-            arguments[key] = value
+            arguments[key] = (build_args or {}).get(key, value)
         else:
             raise ValueError(f"line {instruction.line}: {instruction.word} before FROM")
     if not stages:

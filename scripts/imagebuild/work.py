@@ -4,14 +4,16 @@ import json
 import subprocess
 import tempfile
 import time
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from imagebuild.bases import Bases, build_args, resolve
 from imagebuild.bill import is_evidence, write_bill
 from imagebuild.builder import Builder, BuildError, Order
 from imagebuild.catalogue import IMAGES, Image, reference
 from imagebuild.checks import faults
-from imagebuild.containerfile import parse_containerfile
+from imagebuild.containerfile import Containerfile, parse_containerfile
 from imagebuild.contents import read_contents
 from imagebuild.fingerprint import fingerprint
 from imagebuild.saved import Saved, prune, read_saved, write_archive
@@ -44,7 +46,7 @@ class Place:
 @dataclass(frozen=True)
 class Record:
     """What lies beside an archive, as JSON. `digest` is the manifest's, `size` the compressed layers' in bytes,
-    `layers` the digests of their tars, `made_of` the fingerprint."""
+    `layers` the digests of their tars, `made_of` the fingerprint, `bases` the digest of each base's manifest."""
 
     reference: str
     image_id: str
@@ -55,6 +57,7 @@ class Record:
     layers: tuple[str, ...]
     faults: tuple[str, ...]
     made_of: str = ""
+    bases: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,44 +97,56 @@ def make(image: Image, release: Release, builder: Builder, place: Place) -> Done
     builder.build(order)
     built = time.monotonic()
     image_id = builder.image_id(order.reference)
-    if known and known.image_id == image_id and known.reference == order.reference:
+    bases = _bases(order, builder)
+    if known and (known.image_id, known.reference, known.bases) == (image_id, order.reference, bases.digests):
         known = replace(known, made_of=made_of)
         _write_record(place, image, known)
         return Done(known, False, True, built - begin, 0.0)
-    record = export(order, made_of, builder, place)
+    record = export(order, made_of, bases, builder, place)
     return Done(record, True, True, built - begin, time.monotonic() - built)
 
 
 def _made_of(order: Order, builder: Builder) -> str:
     image = order.image
-    read = parse_containerfile(Path(image.containerfile).read_text())
+    read = _read(image, builder)
     bases = [f"{base} {builder.find_id(base)}" for base in read.bases(image.target)]
     facts = [repr(builder), order.reference, repr(sorted(order.labels.items())), *bases]
     return fingerprint(Path(), [image.containerfile, ".dockerignore", *read.sources(image.target)], facts)
 
 
-def export(order: Order, made_of: str, builder: Builder, place: Place) -> Record:
+def _bases(order: Order, builder: Builder) -> Bases:
+    read, target = _read(order.image, builder), order.image.target
+    return resolve(read.base(target), read.bases(target), builder.find_digest)
+
+
+def _read(image: Image, builder: Builder) -> Containerfile:
+    return parse_containerfile(Path(image.containerfile).read_text(), build_args(builder.flags))
+
+
+def export(order: Order, made_of: str, bases: Bases, builder: Builder, place: Place) -> Record:
     """Archive, bill of materials and record of an image that the builder has; raises BuildError."""
     place.record(order.image).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(dir=place.root) as folder:
         builder.save(order.reference, Path(folder) / "image")
         try:
             saved = read_saved(Path(folder) / "image")
-            record = replace(_describe(order, builder.image_id(order.reference), saved, place), made_of=made_of)
+            record = _describe(order, builder.image_id(order.reference), saved, bases, place)
         except ValueError as wrong:
             raise BuildError(f"{order.reference} was saved wrongly: {wrong}") from None
+    record = replace(record, made_of=made_of, bases=dict(bases.digests))
     _write_record(place, order.image, record)
     records = [known for image in IMAGES if (known := read_record(place, image))]
     prune(place.layers, (digest for known in records for digest in known.layers))
     return record
 
 
-def _describe(order: Order, image_id: str, saved: Saved, place: Place) -> Record:
+def _describe(order: Order, image_id: str, saved: Saved, bases: Bases, place: Place) -> Record:
     image = order.image
     contents = read_contents([layer.file for layer in saved.layers], is_evidence)
     place.bill(image).write_text(write_bill(contents, saved.config, image.name))
     labels = {key: value for key, value in (saved.config["config"].get("Labels") or {}).items() if value}
-    archived = write_archive(saved, place.layers, order.reference, labels, place.archive(image))
+    annotations = labels | bases.annotations
+    archived = write_archive(saved, place.layers, order.reference, annotations, place.archive(image))
     return Record(
         reference=order.reference,
         image_id=image_id,

@@ -150,6 +150,24 @@ def test_a_containerfile_is_read_with_its_arguments_continuations_and_stages() -
     assert [stage.name for stage in read.reached("2")] == ["a", "b", "2"]
     assert read.bases("2") == ["example.com/base:1.2", "example.com/c:3.4"]
     assert read.sources("2") == ["left", "right"]
+    assert [read.base(stage) for stage in ("a", "b", "2", "unused")] == [
+        "example.com/base:1.2",
+        "example.com/base:1.2",
+        "example.com/c:3.4",
+        "example.com/base:1.2",
+    ]
+
+
+def test_build_arguments_replace_a_base_and_may_pin_it_by_digest() -> None:
+    text = "ARG BASE=example.com/base:1.2\nARG OTHER=o\nFROM ${BASE} AS a\nFROM a\n"
+    read = parse_containerfile(text, {"BASE": "mirror.example.com/base:1.2@sha256:12ab", "UNKNOWN": "x"})
+    assert read.bases(None) == ["mirror.example.com/base:1.2@sha256:12ab"]
+    assert read.base(None) == "mirror.example.com/base:1.2@sha256:12ab"
+
+
+@pytest.mark.parametrize("image", select([]), ids=lambda image: image.name)
+def test_every_image_that_runs_on_a_processor_lies_on_pythons_base(image: Image) -> None:
+    assert read(image).base(image.target).startswith("docker.io/library/python:")
 
 
 @pytest.mark.parametrize(("text", "says"), [("COPY a b\nFROM x", "line 1: COPY before FROM"), ("", "no FROM")])

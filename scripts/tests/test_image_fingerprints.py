@@ -71,8 +71,9 @@ def once(place: Place, builder: Mock, monkeypatch: pytest.MonkeyPatch, release: 
 def test_an_unchanged_image_is_not_built_again_and_a_changed_base_builds_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    builder = Mock()
+    builder = Mock(flags=())
     builder.image_id.return_value, builder.find_id.return_value = "sha256:image", "base"
+    builder.find_digest.return_value = "sha256:base"
     place = Place(tmp_path)
     assert once(place, builder, monkeypatch).is_new
     assert not once(place, builder, monkeypatch).is_built
@@ -84,3 +85,18 @@ def test_an_unchanged_image_is_not_built_again_and_a_changed_base_builds_it(
     assert not once(place, builder, monkeypatch).is_built
     pushed = once(place, builder, monkeypatch, Release("localhost/x", "1", "1", "", is_pushed=True))
     assert pushed.is_built, "what is pushed must be in the builder's store"
+
+
+def test_an_archive_is_written_anew_where_its_base_has_another_digest_and_tells_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    builder = Mock(flags=("--build-arg", "PYTHON=example.com/python:3@sha256:pinned"))
+    builder.image_id.return_value = "sha256:image"
+    for number, digest in enumerate(("sha256:old", "sha256:new")):
+        builder.find_id.return_value, builder.find_digest.return_value = f"base {number}", digest
+        done = once(Place(tmp_path), builder, monkeypatch)
+        assert done.is_new
+        assert done.record.bases == {
+            "example.com/python:3@sha256:pinned": "sha256:pinned",
+            "ghcr.io/astral-sh/uv:0.13.9": digest,
+        }

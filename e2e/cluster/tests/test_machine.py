@@ -97,13 +97,6 @@ def test_control_groups_that_lack_a_controller_are_named(kernel: Kernel, tmp_pat
         preflight.check_kernel(kernel.plan())
 
 
-def test_a_full_disk_is_told_with_what_is_needed(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    kernel.refuses("nothing at all")
-    monkeypatch.setattr(preflight, "_FREE_BYTES", 1 << 62)
-    with pytest.raises(ClusterError, match=r"GiB free, \d+ needed; set XDG_STATE_HOME elsewhere"):
-        preflight.check_kernel(kernel.plan())
-
-
 def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(installation, "_FOLDERS", str(tmp_path))

@@ -1,11 +1,17 @@
 """kind and the current cluster: what is asked of them, without either."""
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from e2e_cluster import current, kind
 from e2e_cluster.addons.oci_archive import ScratchImage, reference_of, write_archive
+from e2e_cluster.certificates import Pair
 from e2e_cluster.errors import ClusterError
+from e2e_cluster.kubeconfigs import kubeconfig
 
 ENVIRONMENT = dict.fromkeys(current.NEEDED, "x") | {"E2E_TLS_DIR": "/tls"}
 
@@ -59,3 +65,67 @@ def test_a_file_that_is_no_archive_is_named(tmp_path: Path) -> None:
 def test_only_a_local_clusters_containers_can_be_frozen_or_killed(trouble: str) -> None:
     with pytest.raises(ClusterError, match="only CLUSTER=local can"):
         getattr(current.facts(ENVIRONMENT), trouble)("node1", "containerd://5a1bb98d")
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+def checked(cluster: str, **variables: str) -> str:
+    """The one line that says why the cluster cannot be used; empty where it can."""
+    environment = {"HOME": os.environ["HOME"], "CLUSTER": cluster, **variables}
+    argv = [sys.executable, "-m", "e2e_cluster", "check"]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == (1 if done.stderr else 0), done
+    assert done.stderr.count("\n") == (1 if done.stderr else 0), done.stderr
+    return done.stderr.strip()
+
+
+def test_kinds_check_names_a_kind_that_is_missing(tmp_path: Path) -> None:
+    told = "cluster: kind is missing; install it and Docker (https://kind.sigs.k8s.io), or use CLUSTER=local"
+    assert checked("kind", PATH=str(tmp_path)) == told
+
+
+NO_DOCKER = (
+    "echo 'ERROR: failed to list clusters: command \"docker ps -a\" failed with error: exit status 1' >&2\n"
+    "echo 'Command Output: Cannot connect to the Docker daemon' >&2; exit 1"
+)
+
+
+def test_kinds_check_names_an_engine_that_does_not_answer_then_a_missing_go(tmp_path: Path) -> None:
+    program(tmp_path, "kind", NO_DOCKER)
+    told = (
+        r"cluster: kind finds no container engine .*Cannot connect to the Docker daemon\); install Docker and start it"
+    )
+    assert re.match(told, checked("kind", PATH=str(tmp_path)))
+    program(tmp_path, "kind", "echo 'No kind clusters found.' >&2")
+    assert checked("kind", PATH=str(tmp_path), GO=str(tmp_path / "no-go")).startswith("cluster: Go is missing")
+    program(tmp_path, "go", "echo go1.26.8")
+    assert checked("kind", PATH=str(tmp_path), GO=str(tmp_path / "go")) == ""
+
+
+def test_the_current_clusters_check_names_each_thing_that_it_lacks_in_its_turn(tmp_path: Path) -> None:
+    environment = ENVIRONMENT | {"E2E_TLS_DIR": str(tmp_path), "KUBECONFIG": str(tmp_path / "kubeconfig")}
+    assert checked("current").startswith("cluster: CLUSTER=current needs KUBECONFIG (")
+
+    for file in ("ca.crt", "tls.crt", "tls.key"):
+        assert checked("current", **environment) == f"cluster: E2E_TLS_DIR={tmp_path}: no {file} in it"
+        (tmp_path / file).touch()
+
+    assert "needs REGISTRY=registry.example.com/you" in checked("current", **environment)
+    environment["REGISTRY"] = "registry.example.com/me"
+
+    assert "install it (apt-get install skopeo)" in checked("current", PATH=str(tmp_path), **environment)
+    program(tmp_path, "skopeo", "exit 0")
+
+    for written, reason in (
+        (None, "no such file"),
+        (kubeconfig("http://127.0.0.1:1", "", Pair("", "")), "refused"),
+    ):
+        if written:
+            (tmp_path / "kubeconfig").write_text(written)
+        told = checked("current", PATH=str(tmp_path), **environment)
+        assert told.startswith(f"cluster: the cluster of KUBECONFIG={tmp_path}/kubeconfig tells no nodes (")
+        assert reason in told
+        assert told.endswith("check the file, the way to the cluster, and your rights in it")

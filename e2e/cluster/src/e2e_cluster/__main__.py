@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from e2e_cluster import api_server, binaries, doors, installation, local, local_door, network, preflight, teardown
+from e2e_cluster import api_server, binaries, doors, local, local_door, network, preflight, teardown
 from e2e_cluster.errors import ClusterError
 from e2e_cluster.plan import ClusterPlan, plan
 
@@ -56,8 +56,9 @@ def check(cluster: Cluster = Kind.local, name: Name = "local") -> None:
     if cluster is Kind.local:
         preflight.check_permissions()
         binaries.go()
-        installation.install_packages(say)
-        preflight.check_kernel(_plan(name))
+        local.check(_plan(name), say)
+    else:
+        doors.other(cluster).check()
 
 
 @app.command()

@@ -28,6 +28,18 @@ NEEDED = {
 }
 
 
+def check(environ: Mapping[str, str] = os.environ) -> None:
+    """Whether all is named, images can be brought to its nodes, and it answers; ClusterError with what is missing."""
+    found = facts(environ)
+    for file in (found.ca_file, found.tls_certificate, found.tls_key):
+        if not file.is_file():
+            raise ClusterError(f"E2E_TLS_DIR={environ['E2E_TLS_DIR']}: no {file.name} in it")
+    if not environ.get("REGISTRY"):
+        raise ClusterError("CLUSTER=current needs REGISTRY=registry.example.com/you, which its nodes pull images from")
+    _need_skopeo()
+    _need_nodes(found.kubeconfig)
+
+
 def up(say: Say) -> None:
     """Check that everything is known and that the cluster answers."""
     door(say)
@@ -42,8 +54,7 @@ def down(say: Say) -> None:
 def door(say: Say) -> Door:
     """The door of the current cluster; ClusterError naming every variable that is missing."""
     found = facts(os.environ)
-    if not KubernetesApi(found.kubeconfig).get("nodes")["items"]:
-        raise ClusterError(f"the cluster of {found.kubeconfig} has no node")
+    _need_nodes(found.kubeconfig)
 
     def load(archives: Sequence[Path]) -> None:
         for archive in archives:
@@ -82,10 +93,26 @@ def push(archive: Path, say: Say) -> None:
     reference = reference_of(archive)
     if reference.startswith("localhost/"):
         raise ClusterError(f"{reference} is in no registry; build with `make images REGISTRY=registry.example.com/you`")
-    if shutil.which("skopeo") is None:
-        raise ClusterError("skopeo is missing, which pushes images; install it (apt-get install skopeo)")
+    _need_skopeo()
     argv = ["skopeo", "copy", "--quiet", f"oci-archive:{archive}:{reference}", f"docker://{reference}"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ClusterError(f"{reference} could not be pushed; log in to its registry? {done.stderr.strip()[-300:]}")
     say(f"pushed {reference}")
+
+
+def _need_skopeo() -> None:
+    if shutil.which("skopeo") is None:
+        raise ClusterError("skopeo is missing, which pushes images; install it (apt-get install skopeo)")
+
+
+def _need_nodes(kubeconfig: Path) -> None:
+    try:
+        names = KubernetesApi(kubeconfig).kubectl("get", "nodes", "--output=name", "--request-timeout=10s", timeout=60)
+    except ClusterError as error:
+        raise ClusterError(
+            f"the cluster of KUBECONFIG={kubeconfig} tells no nodes ({str(error).splitlines()[-1]}); "
+            f"check the file, the way to the cluster, and your rights in it"
+        ) from error
+    if not names.split():
+        raise ClusterError(f"the cluster of KUBECONFIG={kubeconfig} has no node")

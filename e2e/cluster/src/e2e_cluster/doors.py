@@ -13,6 +13,7 @@ from e2e_cluster.plan import ClusterPlan
 class _OtherCluster(Protocol):
     """What `kind.py` and `current.py` offer; each raises ClusterError."""
 
+    check: Callable[[], None]
     up: Callable[[Say], None]
     down: Callable[[Say], None]
     door: Callable[[Say], Door]

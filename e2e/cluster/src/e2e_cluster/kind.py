@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from e2e_cluster import binaries
 from e2e_cluster.addons import addon_images, ingress
 from e2e_cluster.addons.crds import apply_crds
 from e2e_cluster.addons.ingress import DOMAIN, IngressPlan
@@ -36,6 +37,18 @@ def configuration() -> dict[str, Any]:
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "nodes": [{"role": "control-plane"}, with_ingress, {"role": "worker"}],
     }
+
+
+def check() -> None:
+    """Whether kind, an engine that answers, and Go, which fetches the ingress, are there; ClusterError where not."""
+    try:
+        _kind("get", "clusters")
+    except _KindFailed as error:
+        raise ClusterError(
+            f"kind finds no container engine that answers ({error.last_line}); install Docker and start it, "
+            f"or use CLUSTER=local"
+        ) from error
+    binaries.go()
 
 
 def up(say: Say) -> None:
@@ -91,11 +104,17 @@ def door(say: Say) -> Door:
     )
 
 
+class _KindFailed(ClusterError):
+    def __init__(self, arguments: Sequence[str], said: str) -> None:
+        super().__init__(f"kind {' '.join(arguments)}: {said[-400:]}")
+        self.last_line = said.splitlines()[-1] if said else "no reason given"
+
+
 def _kind(*arguments: str, stdin: str | None = None) -> str:
     program = shutil.which("kind")
     if program is None:
         raise ClusterError("kind is missing; install it and Docker (https://kind.sigs.k8s.io), or use CLUSTER=local")
     done = subprocess.run([program, *arguments], input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ClusterError(f"kind {' '.join(arguments)}: {(done.stderr or done.stdout).strip()[-400:]}")
+        raise _KindFailed(arguments, (done.stderr or done.stdout).strip())
     return done.stdout

@@ -9,7 +9,19 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from e2e_cluster import addons, binaries, dns, installation, loading, network, nodes, preflight, sysctls, teardown
+from e2e_cluster import (
+    addons,
+    binaries,
+    dns,
+    installation,
+    loading,
+    network,
+    nodes,
+    preflight,
+    room,
+    sysctls,
+    teardown,
+)
 from e2e_cluster.addons.oci_archive import ScratchImage, archived
 from e2e_cluster.binaries import Say
 from e2e_cluster.certificates import Authority
@@ -81,9 +93,7 @@ def up(plan: ClusterPlan, say: Say, calico: Path | None) -> None:
     """Raise the cluster, or repair what is missing of it. Raises ClusterError with what is wrong and the remedy."""
     local = Local(plan, calico, say)
     with _step(say, "machine checked"):
-        preflight.check_permissions()
-        installation.install_packages(say)
-        preflight.check_kernel(plan)
+        check(plan, say)
     with _alone(plan):
         with _step(say, "programs and images there"):
             archives = build(plan, say)
@@ -102,6 +112,16 @@ def up(plan: ClusterPlan, say: Say, calico: Path | None) -> None:
             local.api.until("the cluster's DNS answers", lambda: dns.answers(plan), seconds=_NODE_SECONDS)
         with _step(say, "storage and ingress ready"):
             addons.after_nodes(local)
+
+
+def check(plan: ClusterPlan, say: Say) -> None:
+    """Whether this machine can raise it; what is missing of packages is installed. ClusterError with what is wrong."""
+    preflight.check_permissions()
+    installation.install_packages(say)
+    preflight.check_kernel(plan)
+    # One that is up has its room already.
+    if network.owner(plan) != plan.owner:
+        room.check(plan)
 
 
 def build(plan: ClusterPlan, say: Say) -> list[Path]:
