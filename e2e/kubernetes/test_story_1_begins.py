@@ -15,12 +15,13 @@ from live_session import hear_side_by_side, uncut_session
 from operated_stack import OperatedStack
 from packets import arrived
 from spoken_words import triples, words
+from streaming_operator import names
 
 # The first of them waits until the stack is there.
 pytestmark = [pytest.mark.kubernetes, pytest.mark.long, pytest.mark.timeout(600)]
 _COUNTED_SECONDS = 60.0
 _IN_USE = re.compile(r"^ +(gateway|en-default) .* ([1-9]\d*)/\d+ (?:sessions|streams)", re.M)
-PARTS = ("gateway", "asr", "load-balancer", "license-proxy", "model-store")
+PARTS = (names.GATEWAY, names.ASR, names.LOAD_BALANCER, names.LICENSE_PROXY, names.MODEL_STORE)
 MIRROR, API_SERVER = "mirror", "api-server"
 SERVED = (443, 8000, 8002, 8080, 9090, 50051)
 
@@ -51,14 +52,14 @@ def test_its_pods_reach_what_they_need_and_nothing_else(door: Door, speech: Oper
 
     found = {part: reached(part) for part in pods}
     # The control: a pod of no stack reaches what those of the stack must not.
-    assert {(API_SERVER, 443), ("gateway", 8080), ("gateway", 9090)} <= found.pop(MIRROR)
+    assert {(API_SERVER, 443), (names.GATEWAY, 8080), (names.GATEWAY, 9090)} <= found.pop(MIRROR)
     assert found == {
-        "gateway": {("load-balancer", 50051), ("license-proxy", 8080)},
-        "load-balancer": {("asr", 50051)},
-        "asr": {("model-store", 8080)},
+        names.GATEWAY: {(names.LOAD_BALANCER, 50051), (names.LICENSE_PROXY, 8080)},
+        names.LOAD_BALANCER: {(names.ASR, 50051)},
+        names.ASR: {(names.MODEL_STORE, 8080)},
         # Where no `egressCidrs` bounds them, these two reach the port of what they need anywhere.
-        "model-store": {(MIRROR, 8000)},
-        "license-proxy": set(),
+        names.MODEL_STORE: {(MIRROR, 8000)},
+        names.LICENSE_PROXY: set(),
     }
 
 
@@ -98,7 +99,9 @@ def test_the_doctor_says_what_weakens_it_and_its_bundle_tells_nothing_that_was_s
     assert ("no policy engine that we know" in told.stdout) == (not door.policies_enforced)
     files = dict(_files(bundle))
     for part in PARTS:
-        for pod in speech.ready_pods(part):
+        pods = speech.ready_pods(part)
+        assert pods, part
+        for pod in pods:
             assert any(name.startswith(f"logs/{pod.metadata.name}.") for name in files), pod.metadata.name
     everything = "\n".join(files.values())
     _, said = recording(recordings)
