@@ -114,7 +114,7 @@ _ROWS = [
     _row("licenseProxy.resources", {PROXY}, set(), {}, {"licenseProxy": {"resources": {"requests": {"cpu": "2"}}}}),
     _row("licenseProxy.pods", {PROXY}, set(), {}, {"licenseProxy": {"pods": {"priorityClassName": "high"}}}),
     _of_models("models[].speechModels", set(), {GATEWAY}, speechModels=["universal-streaming-english"]),
-    _of_models("models[].routeAliases", {POOL}, {BALANCER}, routeAliases=["english"]),
+    _of_models("models[].routeAliases", set(), {BALANCER}, routeAliases=["english"]),
     _of_models("models[].source", {POOL}, {STORE}, source="hf://example/en-default@v2"),
     _of_models("models[].image", {POOL}, set(), image="here/asr:2"),
     _of_models("models[].gpu", {POOL}, {GATEWAY}, gpu={}),

@@ -4,7 +4,11 @@ import asyncio
 import json
 
 import grpc
+from streamingstack.asr.v1 import recognizer_pb2 as pb
+from streamingstack.asr.v1 import recognizer_pb2_grpc as rpc
 from streamingstack_bench.mounted_file import MountedFile
+from streamingstack_bench.peer import opening
+from streamingstack_bench.scripted import Script, serve_scripted
 
 
 def route(*backends, name="single", **more):
@@ -42,6 +46,26 @@ async def test_a_route_that_goes_is_refused_and_never_sent_elsewhere(changing, r
         code, message = await stream("gone").status()
         assert (code, message) == (grpc.StatusCode.NOT_FOUND, "unknown X-Model-Version; this balancer serves other")
         await opened.echo()
+
+
+async def first_answer(port, value):
+    """The kind of the first message to a gateway that asks for `value`, or the status of its refusal."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = rpc.RecognizerServiceStub(channel).Recognize(metadata=[("x-model-version", value)])
+        try:
+            await call.write(pb.RecognizeRequest(open=opening(value)))
+            return (await call.read()).WhichOneof("message")
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            return await call.code()
+
+
+async def test_an_alias_comes_and_goes_under_a_recogniser_that_was_never_told_of_it(changing):
+    async with serve_scripted(Script.of("hello"), routes=frozenset({"single"})) as recogniser:
+        backend = f"127.0.0.1:{recogniser.port}"
+        for aliases, answer in (([], grpc.StatusCode.NOT_FOUND), (["other"], "ready"), ([], grpc.StatusCode.NOT_FOUND)):
+            await asyncio.to_thread(changing.apply, [route(backend, aliases=aliases)])
+            assert await first_answer(changing.port, "other") == answer
+            assert await first_answer(changing.port, "single") == "ready"
 
 
 BAD = {
