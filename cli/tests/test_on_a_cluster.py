@@ -114,12 +114,13 @@ def ready(**more: Any) -> dict[str, Any]:
 
 
 async def test_status_shows_the_stacks_of_a_namespace(site: Site) -> None:
-    site.stack("one", ready())
+    site.stack("one", ready(countsTime="2026-06-01T12:00:00Z"))
     site.stack("two")
     status, out, err = await site.run("status")
     assert (status, err) == (0, "")
     assert f"{site.namespace}/one  Ready" in out
     assert "3/96 sessions" in out
+    assert "ago, from the stack's status, as no pod could be asked" in out
     assert f"{site.namespace}/two  no word from an operator yet" in out
     only = (await site.run("status", "two"))[1]
     assert "/one" not in only

@@ -61,7 +61,7 @@ def test_only_triton_is_started_again() -> None:
         ),
         (
             "recognizer-u3-pro",
-            {"ROUTE_ALIASES": "universal-3-5-pro", "REPLACING": "true", "TRITON_URL": "127.0.0.1:8031"},
+            {"ROUTE": "u3-pro", "REPLACING": "true", "TRITON_URL": "127.0.0.1:8031"},
         ),
         ("triton-u3-pro", {"WHISPER_MODEL_DIR": "/cache/u3-pro", "SMART_TURN_MODEL": "/cache/hearing/smart_turn.onnx"}),
         ("license-proxy", {"SERVER_PORT": "8082", "STATE_DIR": "/state/license-proxy"}),

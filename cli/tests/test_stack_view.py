@@ -69,7 +69,7 @@ def test_a_stack_that_is_well_takes_few_lines() -> None:
     assert "licence Connected, trusted for 3 d" in told
     assert "24/96 sessions" in told
     assert "24/28 streams" in told
-    assert "counts of 12 s ago" in told
+    assert "in use: as of 12 s ago, from the stack's status, as no pod could be asked" in told
     assert "holds: Accepted, LicenseValid, Ready" in told
     assert len(told.splitlines()) < 14
 
@@ -106,7 +106,38 @@ def test_live_counts_replace_the_operators() -> None:
     )
     assert "11/48 sessions" in told
     assert "11/28 streams" in told
-    assert "counts of" not in told
+    assert "in use: as the pods tell now" in told
+    assert "from the stack's status" not in told
+
+
+STATUS: dict[str, Any] = {
+    "gateway": {"ready": 1, "desired": 1, "sessions": 9, "capacity": 48},
+    "models": [{"name": "en-default", "ready": 1, "desired": 1, "streams": 9, "capacity": 28}],
+    "countsTime": stamp(seconds=25),
+}
+
+
+def test_a_part_whose_pods_tell_nothing_is_named_with_the_age_of_its_count() -> None:
+    told = text_of(stack(*GOOD, **STATUS), models={"en-default": Load(11, 28)})
+    assert "11/28 streams" in told
+    assert "9/48 sessions" in told
+    assert "as the pods tell now, but for gateway: as of 25 s ago, from the stack's status" in told
+
+
+def test_pods_that_are_silent_are_told_beside_the_count_of_the_others() -> None:
+    told = text_of(stack(*GOOD, **STATUS), gateway=Load(11, 96, silent=1), models={"en-default": Load(11, 28)})
+    assert "11/96 sessions; silent pods: 1" in told
+
+
+def test_without_any_count_nothing_is_said_of_its_age() -> None:
+    assert "in use:" not in text_of(stack(*GOOD))
+
+
+def test_sessions_on_pods_that_drain_are_shown_beside_those_pods_and_never_as_load() -> None:
+    gateway = {"ready": 1, "desired": 1, "draining": 2, "sessions": 50, "drainingSessions": 40, "capacity": 48}
+    told = text_of(stack(*GOOD, gateway=gateway, countsTime=stamp(seconds=25)))
+    assert "10/48 sessions" in told
+    assert "2 (40 sessions)" in told
 
 
 def test_a_word_of_a_newer_operator_is_shown_as_it_is() -> None:

@@ -113,7 +113,6 @@ def _recognizer(model: Model, ports: ModelPorts, layout: Layout) -> Process:
             "ASR_PORT": str(ports.recognizer),
             "METRICS_PORT": str(ports.metrics),
             "ROUTE": model.name,
-            "ROUTE_ALIASES": ",".join(model.route_aliases),
             "TRITON_URL": f"{LOOPBACK}:{ports.triton_grpc}",
             "VAD_MODEL": str(layout.hearing / "silero_vad.onnx"),
             "MAX_OPEN_STREAMS": str(model.streams.max_per_pod),

@@ -166,6 +166,27 @@ OUT_OF_BOUNDS: dict[str, tuple[Document, str]] = {
 }
 
 
+# What the definition offers and every version so far refuses: the field as `kubectl explain` names it, the change that
+# asks for it, and the remedy that the refusal names.
+UNSERVED: dict[str, tuple[Document, str]] = {
+    "models.engine": ({"spec.models.0.engine": "NemoBuffered"}, "Whisper"),
+    "tls.internal.secretName": ({"spec.tls": {"internal": {"secretName": "tls"}}}, "leave it out"),
+    "observability.tracing.endpoint": (
+        {"spec.observability": {"tracing": {"endpoint": "http://otel.example.com"}}},
+        "leave it out",
+    ),
+    "syncApi.enabled": ({"spec.syncApi": {"enabled": True}}, "leave it out"),
+}
+
+
+def explained(field: str) -> str:
+    """What `kubectl explain` says of a field of `spec`."""
+    node = structural_schema()["properties"]["spec"]
+    for name in field.split("."):
+        node = node.get("items", node)["properties"][name]
+    return str(node["description"])
+
+
 def all_rules() -> Iterator[Rule]:
     """Every rule of every type."""
     types: list[type[SpecModel]] = [SpecModel]
@@ -200,6 +221,32 @@ def test_a_value_out_of_bounds_is_refused_by_the_types(field: str) -> None:
     changes, says = OUT_OF_BOUNDS[field]
     with pytest.raises(StackError, match=says):
         read_stack(changed(changes))
+
+
+@pytest.mark.parametrize("field", UNSERVED)
+def test_a_field_that_is_not_served_yet_says_so_and_its_refusal_names_it_and_the_remedy(field: str) -> None:
+    change, remedy = UNSERVED[field]
+    assert "not served yet" in explained(field).lower()
+    with pytest.raises(StackError) as refused:
+        read_stack(changed(change))
+    assert field.rpartition(".")[2] in str(refused.value)
+    assert remedy in str(refused.value)
+
+
+def test_no_other_field_claims_that_it_is_not_served_and_no_rule_refuses_one_without_a_word() -> None:
+    inside = {field for field in UNSERVED if "." in field}
+    around = {"tls", "tls.internal", "observability.tracing", "syncApi"}
+    assert set(unserved(structural_schema()["properties"]["spec"])) == inside | around
+    refusing = {rule.message.partition(":")[0] for rule in all_rules() if "not served yet" in rule.message}
+    assert refusing == inside - {"models.engine"}
+
+
+def unserved(schema: Document, path: str = "") -> Iterator[str]:
+    """The fields below, as `kubectl explain` names them, whose descriptions say that they are not served yet."""
+    for name, node in schema.get("items", schema).get("properties", {}).items():
+        if "not served yet" in node.get("description", "").lower():
+            yield f"{path}{name}"
+        yield from unserved(node, f"{path}{name}.")
 
 
 class Judge:
@@ -272,6 +319,15 @@ def test_the_api_server_accepts_every_example(judge: Judge, example: Path) -> No
 @pytest.mark.parametrize("beginning", BROKEN)
 def test_a_broken_rule_is_refused_by_the_api_server(judge: Judge, beginning: str) -> None:
     assert rule_of(beginning).message in (judge.refusal(changed(BROKEN[beginning])) or "")
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("field", UNSERVED)
+def test_the_api_server_refuses_what_is_not_served_yet_with_field_and_remedy(judge: Judge, field: str) -> None:
+    change, remedy = UNSERVED[field]
+    refusal = judge.refusal(changed(change)) or ""
+    assert field.rpartition(".")[2] in refusal
+    assert remedy in refusal
 
 
 @pytest.mark.cluster

@@ -2,7 +2,7 @@
 
 `python echo_recogniser.py HOST PORT` prints its address. `Ready.capacity` and the credit in the answer to a `Ping` are
 the streams open now; in `Progress`, the position counts this stream's samples and the credit is their CRC-32.
-Metadata `x-refuse` is answered RESOURCE_EXHAUSTED.
+Metadata `x-refuse` is answered RESOURCE_EXHAUSTED; what came as X-Model-Version and `x-route` is told in the trailer.
 """
 
 import asyncio
@@ -13,13 +13,17 @@ import grpc
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 from streamingstack.asr.v1 import recognizer_pb2_grpc as rpc
 
+SEEN = ("x-model-version", "x-route")
+
 
 class Echo(rpc.RecognizerServiceServicer):
     def __init__(self):
         self.open_streams = 0
 
     async def Recognize(self, requests, context):
-        if dict(context.invocation_metadata()).get("x-refuse"):
+        headers = dict(context.invocation_metadata())
+        context.set_trailing_metadata([(f"seen-{name}", headers.get(name, "")) for name in SEEN])
+        if headers.get("x-refuse"):
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no free slot")
         self.open_streams += 1
         try:

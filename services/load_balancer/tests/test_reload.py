@@ -4,7 +4,10 @@ import asyncio
 import json
 
 import grpc
+from streamingstack.asr.v1 import recognizer_pb2 as pb
 from streamingstack_bench.mounted_file import MountedFile
+from streamingstack_bench.peer import opening
+from streamingstack_bench.scripted import Script, serve_scripted
 
 
 def route(*backends, name="single", **more):
@@ -42,6 +45,34 @@ async def test_a_route_that_goes_is_refused_and_never_sent_elsewhere(changing, r
         code, message = await stream("gone").status()
         assert (code, message) == (grpc.StatusCode.NOT_FOUND, "unknown X-Model-Version; this balancer serves other")
         await opened.echo()
+
+
+async def is_served(kit, port, value):
+    """Whether a recogniser takes a stream that asks for `value`, as the header and in its Open."""
+    async with kit.client(port) as stream:
+        opened = stream(value)
+        try:
+            await opened.call.write(pb.RecognizeRequest(open=opening(value)))
+            answer = await asyncio.wait_for(opened.call.read(), 30)
+        except grpc.aio.AioRpcError:
+            return False
+        return answer is not grpc.aio.EOF and answer.WhichOneof("message") == "ready"
+
+
+async def test_an_alias_comes_and_goes_under_a_recogniser_that_was_never_told_of_it(changing, kit):
+    async with serve_scripted(Script.of("hello"), routes=frozenset({"single"})) as recogniser:
+        backend = f"127.0.0.1:{recogniser.port}"
+        await asyncio.to_thread(changing.apply, [route(backend, aliases=["other"])])
+        # A worker that is on its way out may still take a connection.
+        await kit.eventually(lambda: is_served(kit, changing.port, "other"), "the alias is served")
+        await asyncio.to_thread(changing.apply, [route(backend)])
+        async with kit.client(changing.port) as stream:
+
+            async def is_refused():
+                return (await stream("other").status())[0] is grpc.StatusCode.NOT_FOUND
+
+            await kit.eventually(is_refused, "the alias is refused")
+        assert await is_served(kit, changing.port, "single")
 
 
 BAD = {

@@ -19,6 +19,16 @@ async def test_name_and_alias_lead_to_the_routes_backends(route, shared, recogni
         assert await opened.pod() in recognisers[:2]
 
 
+@pytest.mark.parametrize("route", ["pair", "pair-alias"])
+async def test_a_recogniser_is_told_the_route_beside_the_header_as_it_came(route, shared, kit):
+    async with kit.client(shared.port) as stream:
+        opened = stream(route, x_route="what-a-client-says")
+        await opened.open()
+        assert await opened.finish() is grpc.StatusCode.OK
+        told = dict(await opened.call.trailing_metadata())
+        assert (told["seen-x-model-version"], told["seen-x-route"]) == (route, "pair")
+
+
 async def test_each_route_has_its_own_backends(shared, recognisers, kit):
     async with kit.client(shared.port) as stream:
         for _ in range(4):

@@ -49,10 +49,9 @@ async def live_counts(cluster: Cluster, namespace: str, stack: str) -> Counts:
     told = await asyncio.gather(*(_load(cluster, pod, gate) for pod in asked))
     by_part: dict[str, list[Load]] = {}
     for pod, load in zip(asked, told, strict=True):
-        if load is not None:
-            by_part.setdefault(pod["metadata"]["labels"].get(names.POOL, ""), []).append(load)
-    models = {part: found for part, loads in by_part.items() if part and (found := summed(loads))}
-    return summed(by_part.get("", [])), models
+        by_part.setdefault(pod["metadata"]["labels"].get(names.POOL, ""), []).append(load or Load(silent=1))
+    found = {part: summed(loads) for part, loads in by_part.items() if any(load.active is not None for load in loads)}
+    return found.pop("", None), {part: load for part, load in found.items() if load}
 
 
 def _component(pod: Object) -> str:

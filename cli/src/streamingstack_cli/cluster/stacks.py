@@ -24,10 +24,12 @@ class Condition:
 
 @dataclass(frozen=True)
 class Load:
-    """Sessions or streams of a part; None where nobody said."""
+    """Sessions or streams on the pods of a part that take more; None where nobody said."""
 
     active: int | None = None
     capacity: int | None = None
+    # Pods that should have said, and did not.
+    silent: int = 0
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,15 @@ class Part:
     desired: int = 0
     draining: int = 0
     load: Load = field(default_factory=Load)
+    # The pods themselves told the load, just now; otherwise it is of the stack's status.
+    live: bool = False
+    draining_active: int | None = None
     phase: str = ""
 
 
 @dataclass(frozen=True)
 class StackView:
-    """One stack. `counted` is when its counts were taken; None: now, or never."""
+    """One stack. `counted` is when the counts of its status were taken, None: never."""
 
     namespace: str
     name: str
@@ -92,15 +97,16 @@ def view_of(stack: Mapping[str, Any]) -> StackView:
 
 
 def with_live(view: StackView, gateway: Load | None, models: Mapping[str, Load]) -> StackView:
-    """The same stack with counts that its pods told just now."""
-    if gateway is None and not models:
-        return view
+    """The same stack with counts that its pods told just now; a part whose pods told none keeps those of the status."""
     return replace(
         view,
-        gateway=replace(view.gateway, load=gateway or view.gateway.load),
-        models=tuple(replace(part, load=models.get(part.name, part.load)) for part in view.models),
-        counted=None,
+        gateway=_with_live(view.gateway, gateway),
+        models=tuple(_with_live(part, models.get(part.name)) for part in view.models),
     )
+
+
+def _with_live(part: Part, told: Load | None) -> Part:
+    return part if told is None else replace(part, load=told, live=True)
 
 
 def summed(loads: Iterable[Load]) -> Load | None:
@@ -108,16 +114,22 @@ def summed(loads: Iterable[Load]) -> Load | None:
     told = list(loads)
     if not told:
         return None
-    return Load(sum(load.active or 0 for load in told), sum(load.capacity or 0 for load in told))
+    return Load(
+        sum(load.active or 0 for load in told),
+        sum(load.capacity or 0 for load in told),
+        sum(load.silent for load in told),
+    )
 
 
 def _part(name: str, entry: Mapping[str, Any], count: str) -> Part:
+    everywhere, draining = entry.get(count), entry.get(f"draining{count.title()}")
     return Part(
         name=name,
         ready=entry.get("ready") or 0,
         desired=entry.get("desired") or 0,
         draining=entry.get("draining") or 0,
-        load=Load(entry.get(count), entry.get("capacity")),
+        load=Load(None if everywhere is None else max(0, everywhere - (draining or 0)), entry.get("capacity")),
+        draining_active=draining,
         phase=entry.get("phase") or "",
     )
 

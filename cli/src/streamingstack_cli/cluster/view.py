@@ -24,7 +24,9 @@ def _stack(view: StackView, now: datetime) -> Iterable[RenderableType]:
     if view.endpoint:
         yield Text(f"  {view.endpoint}")
     yield Text(f"  {_license(view, now)}")
-    yield Padding(_parts(view, now), (0, 0, 0, 2))
+    yield Padding(_parts(view), (0, 0, 0, 2))
+    if counted := _counted(view, now):
+        yield Text(f"  {counted}", style="dim")
     yield from _conditions(view, now)
 
 
@@ -50,28 +52,41 @@ def _license(view: StackView, now: datetime) -> str:
     return f"licence {view.license_state}{trusted}{backlog}"
 
 
-def _parts(view: StackView, now: datetime) -> Table:
+def _parts(view: StackView) -> Table:
     table = Table(box=None, pad_edge=False, show_edge=False)
     for heading in ("part", "pods", "draining", "", "in use", "phase"):
         table.add_column(heading, no_wrap=True)
     table.add_row("gateway", *_cells(view.gateway, "sessions"), "")
     for part in view.models:
         table.add_row(part.name, *_cells(part, "streams"), part.phase)
-    if view.counted is not None:
-        table.caption = f"counts of {_span(now - view.counted)} ago"
-        table.caption_justify = "left"
     return table
+
+
+def _counted(view: StackView, now: datetime) -> str:
+    """Of when the loads are that the table shows; empty where it shows none."""
+    shown = [part for part in (view.gateway, *view.models) if part.load.active is not None]
+    kept = [part.name for part in shown if not part.live]
+    ago = f"as of {_span(now - view.counted)} ago" if view.counted else "as of an unknown time"
+    if not shown:
+        return ""
+    if not kept:
+        return "in use: as the pods tell now"
+    if len(kept) == len(shown):
+        return f"in use: {ago}, from the stack's status, as no pod could be asked"
+    return f"in use: as the pods tell now, but for {', '.join(kept)}: {ago}, from the stack's status"
 
 
 def _cells(part: Part, what: str) -> tuple[Text | str, ...]:
     pods = Text(f"{part.ready}/{part.desired}", "" if part.ready >= part.desired else "yellow")
-    return pods, str(part.draining or ""), _bar(part.load), _use(part.load, what)
+    draining = f"{part.draining or ''}{f' ({part.draining_active} {what})' if part.draining_active else ''}"
+    return pods, draining, _bar(part.load), _use(part.load, what)
 
 
 def _use(load: Load, what: str) -> str:
     if load.active is None:
         return ""
-    return f"{load.active} {what}" if load.capacity is None else f"{load.active}/{load.capacity} {what}"
+    told = f"{load.active} {what}" if load.capacity is None else f"{load.active}/{load.capacity} {what}"
+    return f"{told}; silent pods: {load.silent}" if load.silent else told
 
 
 def _bar(load: Load) -> Text:

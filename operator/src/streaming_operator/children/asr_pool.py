@@ -121,7 +121,6 @@ def _recogniser(stack: StreamingStack, inputs: Inputs, model: Model) -> Containe
         "ASR_PORT": str(names.GRPC_PORT),
         "METRICS_PORT": str(names.METRICS_PORT),
         "ROUTE": model.name,
-        "ROUTE_ALIASES": ",".join(model.route_aliases) or None,
         "TRITON_URL": f"127.0.0.1:{names.TRITON_GRPC_PORT}",
         "MAX_OPEN_STREAMS": str(model.streams.max_per_pod),
         "REPLACING": "true" if any(family_of(name) == "universal-3" for name in model.speech_models) else None,

@@ -8,6 +8,8 @@ route, if there is one; otherwise to any at random. Among names the picker finds
 Where the text has the addresses of a route it avoids all of the list for up to four backends, and one of it for more.
 Streams that avoid a pod are balanced among themselves; the least connections of the others do not count them.
 
+`x-route` tells the recogniser which route the value of X-Model-Version leads to; a client's own is overwritten.
+
 Paths in the text are relative: run it as `nginx -p FOLDER -c nginx.conf -e stderr`, and nothing is written elsewhere.
 """
 

@@ -43,7 +43,7 @@ async def run(
     languages = tuple(filter(None, settings.languages.split(",")))
     engine = engine_of(settings.triton_url, registry=registry, languages=languages)
     serving = Serving(
-        routes=settings.routes,
+        routes=frozenset([settings.route]),
         capacity=settings.max_open_streams,
         replacing=settings.replacing,
         left_context_ms=settings.left_context_ms,

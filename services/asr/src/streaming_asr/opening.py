@@ -1,5 +1,6 @@
 """Is an Open acceptable? Pure."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from streamingstack.asr.v1 import recognizer_pb2 as pb
@@ -14,18 +15,24 @@ LONGEST_CAP = 600 * SAMPLE_RATE
 Refusal = tuple[Literal["INVALID_ARGUMENT", "NOT_FOUND"], str]
 
 
-def check_opening(first: pb.RecognizeRequest, routes: frozenset[str]) -> Refusal | None:
+def check_opening(first: pb.RecognizeRequest, headers: Mapping[str, str], routes: frozenset[str]) -> Refusal | None:
     """Why a first message is refused: gRPC's status, and the field. None: it is an Open that can be served."""
     if first.WhichOneof("message") != "open":
         return "INVALID_ARGUMENT", "the first message must be Open"
     opening = first.open
-    if opening.route not in routes:
+    if _wanted_route(opening, headers) not in routes:
         served = ", ".join(sorted(routes))
         return "NOT_FOUND", f"route: this recogniser serves {served}"
     for wrong, text in _rules(opening):
         if wrong:
             return "INVALID_ARGUMENT", text
     return None
+
+
+def _wanted_route(opening: pb.Open, headers: Mapping[str, str]) -> str:
+    """The model's own route: aliases are known to the load balancer alone, which tells where the header leads."""
+    same = opening.route == headers.get("x-model-version")
+    return headers.get("x-route", opening.route) if same else opening.route
 
 
 def _rules(opening: pb.Open) -> list[tuple[bool, str]]:

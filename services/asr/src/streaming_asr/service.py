@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import grpc
@@ -75,7 +75,7 @@ class Recognizer(rpc.RecognizerServiceServicer):  # type: ignore[misc]
     async def Recognize(self, requests: AsyncIterator[pb.RecognizeRequest], context: Any) -> None:
         """One stream of the contract."""
         try:
-            opening = await self._opening(requests)
+            opening = await self._opening(requests, dict(context.invocation_metadata()))
             slot = self._admit(opening)
         except StreamEnd as end:
             await context.abort(end.code, end.details)
@@ -103,13 +103,13 @@ class Recognizer(rpc.RecognizerServiceServicer):  # type: ignore[misc]
             self._metrics.active.set(self._slots.active)
             self._metrics.ended.labels(status).inc()
 
-    async def _opening(self, requests: AsyncIterator[pb.RecognizeRequest]) -> pb.Open:
+    async def _opening(self, requests: AsyncIterator[pb.RecognizeRequest], headers: Mapping[str, str]) -> pb.Open:
         try:
             async with asyncio.timeout(IDLE_SECONDS):
                 first = await anext(aiter(requests), pb.RecognizeRequest())
         except TimeoutError:
             raise StreamEnd(grpc.StatusCode.DEADLINE_EXCEEDED, f"no Open within {IDLE_SECONDS:.0f} s") from None
-        wrong = check_opening(first, self._routes)
+        wrong = check_opening(first, headers, self._routes)
         if wrong is not None:
             raise StreamEnd(grpc.StatusCode[wrong[0]], wrong[1])
         return first.open

@@ -15,7 +15,6 @@ class RecogniserSettings(ServiceSettings):
     port: int = Field(default=50051, ge=0, le=65535, validation_alias=AliasChoices("ASR_PORT", "SERVER_PORT"))
     metrics_port: int = Field(default=9090, ge=0, le=65535, validation_alias="METRICS_PORT")
     route: str = Field(validation_alias="ROUTE", min_length=1, description="The X-Model-Version served here.")
-    route_aliases: Annotated[str, NoDecode] = Field(default="", validation_alias="ROUTE_ALIASES")
     replacing: bool = Field(
         default=False,
         validation_alias="REPLACING",
@@ -35,8 +34,3 @@ class RecogniserSettings(ServiceSettings):
     languages: Annotated[str, NoDecode] = Field(
         default="", validation_alias="LANGUAGES", description="ISO 639-1, comma separated; empty: the model's own."
     )
-
-    @property
-    def routes(self) -> frozenset[str]:
-        """The route and its aliases."""
-        return frozenset([self.route, *filter(None, self.route_aliases.split(","))])

@@ -107,7 +107,9 @@ class Model(SpecModel):
     speech_models: Annotated[list[SpeechModel], Field(min_length=1, max_length=8), Distinct()] = Field(
         description="Values of `speech_model` that this pool serves, such as universal-streaming-english."
     )
-    engine: Engine = Field(default="Whisper", description="What runs the model.")
+    engine: Engine = Field(
+        default="Whisper", description="What runs the model; engines other than Whisper are not served yet."
+    )
     source: FolderUri | None = Field(
         default=None,
         description="Folder with the whole model: hf://owner/model@revision, s3://bucket/prefix, pvc://claim/path, "

@@ -119,13 +119,15 @@ class InternalTls(SpecModel):
     """TLS between the stack's own parts."""
 
     secret_name: ObjectName | None = Field(
-        default=None, description="Secret of type kubernetes.io/tls with ca.crt, for the names of the stack's Services."
+        default=None,
+        description="Not served yet. Secret of type kubernetes.io/tls with ca.crt, for the names of the stack's "
+        "Services.",
     )
 
     rules = (
         Rule(
             "!has(self.secretName)",
-            "tls.internal.secretName: not available in this version; leave it out and let networkIsolation or a "
+            "tls.internal.secretName: not served yet; leave it out and let networkIsolation or a "
             "service mesh guard the parts",
             lambda it: it.secret_name is None,
         ),
@@ -135,18 +137,22 @@ class InternalTls(SpecModel):
 class Tls(SpecModel):
     """Certificates inside the stack."""
 
-    internal: InternalTls = Field(default_factory=InternalTls, description="TLS between the stack's own parts.")
+    internal: InternalTls = Field(
+        default_factory=InternalTls, description="TLS between the stack's own parts; not served yet."
+    )
 
 
 class Tracing(SpecModel):
     """OpenTelemetry: one trace from the WebSocket to the engine, by session id."""
 
-    endpoint: HttpUrl | None = Field(default=None, description="URL of an OTLP collector; absent: no traces.")
+    endpoint: HttpUrl | None = Field(
+        default=None, description="Not served yet. URL of an OTLP collector; absent: no traces."
+    )
 
     rules = (
         Rule(
             "!has(self.endpoint)",
-            "observability.tracing.endpoint: not available in this version; leave it out",
+            "observability.tracing.endpoint: not served yet; leave it out",
             lambda it: it.endpoint is None,
         ),
     )
@@ -163,19 +169,19 @@ class PodMonitor(SpecModel):
 class Observability(SpecModel):
     """What is seen from outside: never audio, never text."""
 
-    tracing: Tracing = Field(default_factory=Tracing, description="OpenTelemetry traces.")
+    tracing: Tracing = Field(default_factory=Tracing, description="OpenTelemetry traces; not served yet.")
     pod_monitor: PodMonitor = Field(default_factory=PodMonitor, description="Metrics for the Prometheus operator.")
 
 
 class SyncApi(SpecModel):
     """`POST /transcribe` for whole recordings, on the same pools."""
 
-    enabled: bool = Field(default=False, description="Whether it is served.")
+    enabled: bool = Field(default=False, description="Not served yet: leave it out, or false.")
 
     rules = (
         Rule(
             "!self.enabled",
-            "syncApi.enabled: not available in this version; leave it out",
+            "syncApi.enabled: not served yet; leave it out",
             lambda it: not it.enabled,
         ),
     )

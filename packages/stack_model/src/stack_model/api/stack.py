@@ -54,9 +54,9 @@ class Spec(SpecModel):
     )
     autoscaling: Autoscaling = Field(default_factory=Autoscaling, description="Who sizes the gateway and the pools.")
     images: Images = Field(default_factory=Images, description="Which images run, and where they come from.")
-    tls: Tls = Field(default_factory=Tls, description="Certificates inside the stack.")
+    tls: Tls = Field(default_factory=Tls, description="Certificates inside the stack; not served yet.")
     observability: Observability = Field(default_factory=Observability, description="Metrics and traces.")
-    sync_api: SyncApi = Field(default_factory=SyncApi, description="Whole recordings by HTTP.")
+    sync_api: SyncApi = Field(default_factory=SyncApi, description="Whole recordings by HTTP; not served yet.")
 
     rules = (
         Rule(

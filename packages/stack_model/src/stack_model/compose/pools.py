@@ -69,7 +69,6 @@ def _recogniser(stack: StreamingStack, model: Model) -> Part:
         "ASR_PORT": "50051",
         "METRICS_PORT": "9090",
         "ROUTE": model.name,
-        "ROUTE_ALIASES": ",".join(model.route_aliases) or None,
         "TRITON_URL": f"triton-{model.name}:8001",
         "MAX_OPEN_STREAMS": str(model.streams.max_per_pod),
         "REPLACING": "true" if any(family_of(name) == "universal-3" for name in model.speech_models) else None,
