@@ -42,7 +42,8 @@ class Release:
         """install or upgrade with the values, top keys of them changed."""
         file = self._folder / f"{verb}.json"
         file.write_text(json.dumps(self.values | changed))
-        return self.helm(verb, RELEASE, str(CHART), f"--values={file}", "--wait", "--timeout=5m")
+        # The definition is the cluster's: a run before this one, with other sources, may have left an older one.
+        return self.helm(verb, RELEASE, str(CHART), f"--values={file}", "--wait", "--timeout=5m", "--force-conflicts")
 
     def operator_setting(self, name: str) -> str:
         """A variable of the operator, as its Deployment says."""

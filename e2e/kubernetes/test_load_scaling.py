@@ -22,8 +22,9 @@ from plain_stack import STARTUP_SECONDS, is_served
 pytestmark = [pytest.mark.kubernetes, pytest.mark.long, pytest.mark.timeout(900)]
 ADAPTER = f"{RELEASE}-streaming-stack-metrics-adapter"
 REGISTRATION = "v1beta2.custom.metrics.k8s.io"
-# From the first session that is one too many until a new gateway serves.
+# From the first session that is one too many until a new pod serves.
 SCALED_SECONDS = 60.0
+FULL = "Too many concurrent sessions"
 SETTLED_SECONDS = 150.0
 
 
@@ -98,7 +99,10 @@ def sessions(stack: OperatedStack, recordings: Path, count: int) -> Iterator[lis
         # One after another, so that it lasts as long as it is needed; each is a whole session of its own.
         while audio():
             heard = spoken(stack.host, key, pcm, speed=1.0, began=began)
-            if heard.errors:
+            if any(FULL in error for error in heard.errors):
+                # An ingress may choose a full gateway where another has room: clients try again.
+                time.sleep(1)
+            elif heard.errors:
                 return heard.errors
         return []
 
@@ -125,9 +129,9 @@ def test_more_sessions_bring_more_gateways_and_recognisers_in_time(release: Rele
     stack.await_condition("ScalingSignal", "True", SETTLED_SECONDS, "Reported")
     assert len(stack.ready_pods("gateway")) == 1
     with sessions(stack, recordings, 2) as opened:
-        for part, seconds in (("gateway", SCALED_SECONDS), ("asr", SETTLED_SECONDS)):
+        for part in ("gateway", "asr"):
             serves = partial(at_least_two_serve, stack, part)
-            until(f"another {part} serves", serves, seconds, otherwise=stack.tell)
+            until(f"another {part} serves", serves, SCALED_SECONDS, otherwise=stack.tell)
             print(f"a second {part} serves {time.monotonic() - opened[-1]:.0f} s after the second session")  # noqa: T201
         with sessions(stack, recordings, 1):
             assert len(stack.ready_pods("gateway")) >= 2, "a third is taken, though two are all that one gateway takes"

@@ -47,7 +47,10 @@ def test_sizes_grow_fast_and_shrink_slowly() -> None:
         "stabilizationWindowSeconds": 900,
         "policies": [{"type": "Pods", "value": 1, "periodSeconds": 300}],
     }
-    assert pool["scaleUp"]["policies"] == [{"type": "Pods", "value": 2, "periodSeconds": 60}]
+    assert pool["scaleUp"] == {
+        "stabilizationWindowSeconds": 0,
+        "policies": [{"type": "Pods", "value": 2, "periodSeconds": 60}],
+    }
     assert pool["scaleDown"] == {
         "stabilizationWindowSeconds": 1200,
         "policies": [{"type": "Pods", "value": 1, "periodSeconds": 600}],

@@ -79,8 +79,8 @@ def _pool(stack: StreamingStack, model: Model) -> _Scaled:
         smallest=model.autoscaling.min_replicas,
         largest=model.autoscaling.max_replicas,
         behavior=hpa.HorizontalPodAutoscalerBehavior(
-            # Each pod may cost a card and minutes of loading: no leaps, and none for a spike of seconds.
-            scaleUp=_rules(30, _pods(2, 60)),
+            # Loading takes long enough, so nothing waits before it; each pod may cost a card, so there are no leaps.
+            scaleUp=_rules(0, _pods(2, 60)),
             scaleDown=_rules(1200, _pods(1, 600)),
         ),
     )
