@@ -1,5 +1,6 @@
 """One whole local stack with every model for all of these tests: real Triton, real nginx, real speech."""
 
+import json
 import re
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from running_stack import STACK, LocalStack, free_offset
+from running_stack import AUDIO, STACK, LocalStack, free_offset
+from spoken_words import triples, words
 
 READY_SECONDS = 400
 
@@ -37,3 +39,14 @@ def local_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack
     assert process.wait(60) == 0, log.read_text()
     _, alive = psutil.wait_procs(family, timeout=10)
     assert not alive, [p.cmdline() for p in alive]
+    written = words("".join(log.read_text(errors="replace") for log in stack.logs.iterdir()))
+    assert written
+    assert not triples(written) & spoken_triples()
+
+
+def spoken_triples() -> set[tuple[str, str, str]]:
+    """Every three words in a row that some recording says."""
+    manifest = (AUDIO / "manifest.jsonl").read_text().splitlines()
+    found = [triples(words(json.loads(line)["reference"])) for line in manifest]
+    assert all(found)
+    return set().union(*found)
