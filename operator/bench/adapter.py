@@ -1,7 +1,7 @@
 """How the metrics adapter bears many pods: time of an answer, memory and processor time, while all pods are asked.
 
-Raises an API server of its own and makes N gateway pods of some stacks. Their metrics are served by one process on a
-loopback address for each pod, as a gateway exports them. The adapter is a process of its own, and is asked through the
+Raises an API server of its own and makes N gateway pods of some stacks. Their metrics are served by one process at a
+loopback address of each pod, as a gateway exports them. The adapter is a process of its own, and is asked through the
 API server's aggregation, as the HPA controller asks: every stack's pods, by their Deployment's selector.
 
 usage: python operator/bench/adapter.py [--pods 1000] [--stacks 20] [--seconds 120] [--markdown FILE]
@@ -18,22 +18,18 @@ import tempfile
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from e2e_cluster.api_server import start_api
 from population import NAMESPACE, SERVICE_ACCOUNT, gathered, pod, put, say
-from prometheus_client import CollectorRegistry, generate_latest
 from stack_model.crd import definition
-from streaming_gateway.link.metrics import LinkMetrics
-from streaming_gateway.metrics import GatewayMetrics
 from streaming_operator import names
 from streaming_operator.api_server import ApiServer, connect
 from streaming_operator.kinds import CUSTOM_RESOURCE_DEFINITION, POD, SECRET, STACK, Kind
-from subject import free_port
+from subject import SPEAKING, free_port, process
+from talking_pods import gateway_text, run_pod
 
 SPACE = "bench"
 SERVICE = Kind("", "v1", "Service", "services")
@@ -41,55 +37,6 @@ API = "/apis/custom.metrics.k8s.io/v1beta2"
 # How often the HPA controller looks at each HPA.
 HPA_SECONDS = 15.0
 TITLE = "## The metrics adapter with many pods"
-
-
-def address(number: int) -> str:
-    """Of one pod; all of 127/8 is this machine."""
-    return f"127.77.{number // 250}.{1 + number % 250}"
-
-
-def gateway_text() -> bytes:
-    """What a gateway with every series exports."""
-    registry = CollectorRegistry()
-    gateway, _ = GatewayMetrics(registry), LinkMetrics(registry)
-    gateway.active.set(17)
-    gateway.capacity.set(48)
-    for model in ("universal-streaming-english", "universal-streaming-multilingual", "u3-rt-pro"):
-        gateway.first_partial.labels(model).observe(0.4)
-        gateway.final.labels(model).observe(0.4)
-        gateway.turns.labels(model).inc()
-    for reason in ("capacity", "unauthorized", "license"):
-        gateway.refused.labels(reason).inc()
-    return generate_latest(registry)
-
-
-async def serve_pods(count: int) -> None:
-    """The pods' metrics, until killed; says when it serves."""
-    body = gateway_text()
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    answer = head.encode() + body
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
-        writer.close()
-
-    for number in range(count):
-        await asyncio.start_server(handle, address(number), names.METRICS_PORT)
-    sys.stdout.write("serving\n")
-    sys.stdout.flush()
-    await asyncio.Event().wait()
-
-
-@contextmanager
-def process(argv: list[str], environment: dict[str, str], **more: Any) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process, ended by its own id."""
-    child = subprocess.Popen(argv, env={**os.environ, **environment}, **more)
-    try:
-        yield child
-    finally:
-        child.send_signal(signal.SIGTERM)
-        child.wait(30)
 
 
 def used(pid: int) -> tuple[float, float, float]:
@@ -128,11 +75,7 @@ async def make(api: ApiServer, pods: int, stacks: int) -> None:
     async def one(number: int) -> None:
         body = pod(f"stack-{number % stacks}", number, names.GATEWAY, "")
         await put(api, POD, SPACE, body)
-        where = address(number)
-        condition = {"type": "Ready", "status": "True"}
-        status = {"phase": "Running", "podIP": where, "podIPs": [{"ip": where}], "conditions": [condition]}
-        told = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": body["metadata"]["name"]}, "status": status}
-        await api.apply(POD, SPACE, body["metadata"]["name"], msgspec.json.encode(told), subresource="status")
+        await run_pod(api, SPACE, body["metadata"]["name"], number)
 
     await gathered([one(number) for number in range(pods)])
 
@@ -155,14 +98,13 @@ async def measure(pods: int, stacks: int, seconds: float, folder: Path) -> list[
         async with connect(str(server.kubeconfig)) as http:
             say("pods")
             await make(ApiServer(http), pods, stacks)
-            argv = [sys.executable, __file__, "--serve", str(pods)]
             environment = {
                 "KUBECONFIG": str(server.kubeconfig), "POD_NAMESPACE": SPACE, "SERVICE_NAME": "adapter",
                 "TLS_SECRET": "tls", "API_PORT": str(port), "SERVICE_PORT": str(port), "PROBE_PORT": str(probes),
                 "SCALER_PORT": "0",
             }  # fmt: skip
             with (
-                process(argv, {}, stdout=subprocess.PIPE) as served,
+                process(SPEAKING, {}, stdout=subprocess.PIPE) as served,
                 process([sys.executable, "-m", "metrics_adapter", "run"], environment) as adapter,
             ):
                 assert served.stdout is not None
@@ -238,11 +180,7 @@ def main() -> None:
     parser.add_argument("--stacks", type=int, default=20, help="of how many stacks (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=120, help="how long it is asked (default %(default)s)")
     parser.add_argument("--markdown", type=Path, help="a page whose section is replaced; default: standard output")
-    parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    if chosen.serve:
-        asyncio.run(serve_pods(chosen.serve))
-        return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything it started ends
     with tempfile.TemporaryDirectory(prefix="adapter-bench-") as folder:
         rows = asyncio.run(measure(chosen.pods, chosen.stacks, chosen.seconds, Path(folder)))

@@ -13,8 +13,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from population import say
+
+# What answers for all pods of a bench.
+SPEAKING = [sys.executable, str(Path(__file__).with_name("talking_pods.py"))]
+
+
+@contextmanager
+def process(argv: list[str], environment: dict[str, str], **more: Any) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process, ended by its own id."""
+    child = subprocess.Popen(argv, env={**os.environ, **environment}, **more)
+    try:
+        yield child
+    finally:
+        child.send_signal(signal.SIGTERM)
+        child.wait(30)
 
 
 @dataclass
@@ -37,15 +52,16 @@ class Metrics:
         """PATCH, POST and DELETE."""
         return sum(self.sum("streaming_operator_api_requests_total", verb=verb) for verb in ("PATCH", "POST", "DELETE"))
 
-    def quantile(self, share: float) -> float:
-        """Upper bound in seconds of the reconciles' duration."""
-        name = "streaming_operator_reconcile_seconds"
-        total = self.sum(f"{name}_count")
-        for line in self.text.splitlines():
-            found = re.match(rf'{name}_bucket\{{le="(.+)"\}} (.+)', line)
-            if found and float(found.group(2)) >= share * total:
-                return float(found.group(1))
-        return float("inf")
+    def quantile(self, share: float, since: "Metrics | None" = None) -> float:
+        """Upper bound in seconds of the reconciles' duration, of those `since` another moment."""
+        before = since._reconciled() if since else {}
+        counts = {bound: count - before.get(bound, 0.0) for bound, count in self._reconciled().items()}
+        return min((bound for bound, count in counts.items() if count >= share * counts[float("inf")]))
+
+    def _reconciled(self) -> dict[float, float]:
+        """How many reconciles took at most so many seconds."""
+        found = re.findall(r'^streaming_operator_reconcile_seconds_bucket\{le="(.+)"\} (.+)$', self.text, re.M)
+        return {float(bound): float(count) for bound, count in found}
 
 
 @dataclass
@@ -126,3 +142,14 @@ async def until_quiet(subject: Subject, stacks: int) -> float:
         quiet = quiet + 1 if depth == 0 and found.sum("streaming_operator_stacks") >= stacks else 0
         say(f"queue {depth:.0f}, objects {found.sum('streaming_operator_objects'):.0f}")
     return time.monotonic() - started
+
+
+async def until_still(subject: Subject, seconds: float = 60.0) -> Metrics:
+    """Wait until nothing was written for so long: what pods say after a restart is news at first."""
+    found = subject.metrics()
+    while True:
+        await asyncio.sleep(seconds)
+        before, found = found, subject.metrics()
+        if found.writes == before.writes:
+            return found
+        say(f"{found.writes - before.writes:.0f} writes in {seconds:.0f} s")
