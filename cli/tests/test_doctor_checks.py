@@ -13,7 +13,7 @@ from streaming_operator.render import usual_inputs
 from streamingstack_cli.doctor.examination import examine, told
 from streamingstack_cli.doctor.facts import Facts, Finding, Level
 
-from .conftest import EXAMPLES
+from .conftest import EXAMPLES, ROOT
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 KINDS = frozenset(
@@ -378,6 +378,12 @@ def test_what_a_cluster_lacks_or_a_stack_leaves_out_is_one_finding_with_its_reme
         assert findings(facts) == []
     else:
         assert the_one_finding(facts) == expected
+
+
+def test_what_no_condition_tells_is_on_the_page_for_trouble_in_the_doctors_words(well: Facts) -> None:
+    *_, remedy = the_one_finding(replace(well, **without("monitoring.coreos.com/")))
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    assert f"The doctor notes it: {remedy};" in " ".join(page.split())
 
 
 @pytest.mark.parametrize(
