@@ -36,6 +36,24 @@ def test_kind_has_two_nodes_for_pods() -> None:
     assert [node["role"] for node in kind.configuration()["nodes"]].count("worker") == 2
 
 
+@pytest.mark.parametrize(
+    ("said", "enforced"),
+    [
+        ("kind v0.23.0 go1.21.10 linux/amd64", False),
+        ("kind v0.24.0 go1.22.6 linux/amd64", True),
+        ("kind v0.30.0 go1.24.6 darwin/arm64", True),
+        ("kind v1.0.0 go1.26.0 linux/amd64", True),
+        ("kind v0.9.0 go1.15.2 linux/amd64", False),
+        ("kind v0.24.0-alpha+1a2b3c go1.22.4 linux/amd64", False),
+        ("kind v0.25.0-alpha go1.22.6 linux/amd64", True),
+        ("kind (unknown) go1.22.6", False),
+        ("", False),
+    ],
+)
+def test_kinds_network_enforces_policies_since_its_version_0_24(said: str, enforced: bool) -> None:
+    assert kind.enforces_policies(said) is enforced
+
+
 @pytest.mark.parametrize("name", sorted(current.NEEDED))
 def test_a_variable_that_is_missing_is_named(name: str) -> None:
     with pytest.raises(ClusterError, match=name):
