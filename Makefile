@@ -36,6 +36,7 @@ help:  ## This list
 		'STREAMINGSTACK_AUDIO=FOLDER' 'recordings of benches and chaos, now $(STREAMINGSTACK_AUDIO)' \
 		'IMAGES="gateway asr"' 'which images to build; REGISTRY= TAG= name them, PUSH=yes pushes them' \
 		'PYTEST_ARGS=' 'for pytest: paths, -k WORDS, -x, --durations=20' \
+		'KUBERNETES=required' 'test fails where no Kubernetes cluster can be raised, and does not only say so' \
 		'WORKERS=$(WORKERS)' 'tests without a stack that run side by side'
 
 setup:  ## Install everything: Python packages with tests and tools, nginx

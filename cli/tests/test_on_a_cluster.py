@@ -93,13 +93,26 @@ def known(api_server: ApiServer) -> KubernetesApi:
     return api
 
 
-@pytest.fixture
-def site(known: KubernetesApi) -> Iterator[Site]:
+@contextlib.contextmanager
+def made_site(known: KubernetesApi) -> Iterator[Site]:
     namespace = f"cli-{uuid.uuid4().hex[:8]}"
     known.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}])
     yield Site(known, namespace)
     with contextlib.suppress(Exception):
         known.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+@pytest.fixture
+def site(known: KubernetesApi) -> Iterator[Site]:
+    with made_site(known) as made:
+        yield made
+
+
+@pytest.fixture
+def elsewhere(known: KubernetesApi) -> Iterator[Site]:
+    """Another namespace."""
+    with made_site(known) as made:
+        yield made
 
 
 def ready(**more: Any) -> dict[str, Any]:
@@ -133,6 +146,44 @@ async def test_status_for_programs_is_the_objects(site: Site) -> None:
     assert [stack["metadata"]["name"] for stack in found] == ["one"]
     assert found[0]["status"]["gateway"]["sessions"] == 3
     assert "managedFields" not in found[0]["metadata"]
+
+
+async def test_status_of_everywhere_shows_the_stacks_of_every_namespace(site: Site, elsewhere: Site) -> None:
+    site.stack("one", ready())
+    elsewhere.stack("two", ready())
+    told = {f"{site.namespace}/one  Ready", f"{elsewhere.namespace}/two  Ready"}
+    for option in ("-A", "--all-namespaces"):
+        status, out, err = await site.run("status", option)
+        assert (status, err) == (0, "")
+        assert {line for line in told if line in out} == told
+    assert f"{elsewhere.namespace}/" not in (await site.run("status"))[1]
+
+
+async def test_the_context_that_is_named_says_which_cluster_and_namespace(site: Site, tmp_path: Path) -> None:
+    site.stack("one", ready())
+    config = yaml.safe_load(site.api.kubeconfig.read_text())
+    [cluster], [user] = config["clusters"], config["users"]
+    gone = {"name": "gone", "cluster": {"server": "http://127.0.0.1:1"}}
+    here = {"cluster": cluster["name"], "user": user["name"], "namespace": site.namespace}
+    away = {"cluster": "gone", "user": user["name"]}
+    config["clusters"].append(gone)
+    config["contexts"] = [{"name": "here", "context": here}, {"name": "away", "context": away}]
+    config["current-context"] = "away"
+    (tmp_path / "config").write_text(yaml.safe_dump(config))
+
+    async def shown(*arguments: str) -> tuple[int, str, str]:
+        return await command("status", *arguments, KUBECONFIG=str(tmp_path / "config"))
+
+    status, out, err = await shown("--context", "here")
+    assert (status, err) == (0, "")
+    assert f"{site.namespace}/one  Ready" in out
+    status, _, err = await shown()
+    assert status == 1
+    assert "no answer from http://127.0.0.1:1" in err
+    status, _, err = await shown("--context", "nowhere")
+    assert status == 2
+    assert "nowhere" in err
+    assert err.count("\n") == 1
 
 
 async def test_status_watches_until_it_is_interrupted(site: Site) -> None:

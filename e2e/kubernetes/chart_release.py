@@ -45,6 +45,10 @@ class Release:
         # The definition is the cluster's: a run before this one, with other sources, may have left an older one.
         return self.helm(verb, RELEASE, str(CHART), f"--values={file}", "--wait", "--timeout=5m", "--force-conflicts")
 
+    def is_installed(self) -> bool:
+        """Whether helm knows it in its namespace."""
+        return RELEASE in self.helm("list", "--short").split()
+
     def operator_setting(self, name: str) -> str:
         """A variable of the operator, as its Deployment says."""
         found = self.space.apps.read_namespaced_deployment(OPERATOR, self.space.name)

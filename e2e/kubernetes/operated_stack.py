@@ -153,22 +153,31 @@ class OperatedStack:
 
     def children(self) -> set[str]:
         """Kind/name of all that is labelled as a child of the stack, claims of the licence proxies left out."""
-        apps, networking = self.namespace.apps, client.NetworkingV1Api(self.namespace.api)
+        core, apps, networking = self.namespace.core, self.namespace.apps, client.NetworkingV1Api(self.namespace.api)
         lists = {
-            "ConfigMap": self.namespace.core.list_namespaced_config_map,
-            "Secret": self.namespace.core.list_namespaced_secret,
-            "Service": self.namespace.core.list_namespaced_service,
-            "Pod": self.namespace.core.list_namespaced_pod,
+            "ConfigMap": core.list_namespaced_config_map,
+            "Secret": core.list_namespaced_secret,
+            "Service": core.list_namespaced_service,
+            "Pod": core.list_namespaced_pod,
             "Deployment": apps.list_namespaced_deployment,
             "StatefulSet": apps.list_namespaced_stateful_set,
             "NetworkPolicy": networking.list_namespaced_network_policy,
+            "Ingress": networking.list_namespaced_ingress,
+            "PodDisruptionBudget": client.PolicyV1Api(self.namespace.api).list_namespaced_pod_disruption_budget,
+            "HorizontalPodAutoscaler": (
+                client.AutoscalingV2Api(self.namespace.api).list_namespaced_horizontal_pod_autoscaler
+            ),
         }
         selector = f"{names.INSTANCE}={self.name}"
-        return {
+        found = {
             f"{kind}/{item.metadata.name}"
             for kind, listed in lists.items()
             for item in listed(self.namespace.name, label_selector=selector).items
         }
+        routes = self._api.list_namespaced_custom_object(
+            "gateway.networking.k8s.io", "v1", self.namespace.name, "httproutes", label_selector=selector
+        )
+        return found | {f"HTTPRoute/{item['metadata']['name']}" for item in routes["items"]}
 
     def tell(self) -> str:
         """What a person needs: conditions, states of pods."""
@@ -189,12 +198,17 @@ def mirror(namespace: LiveNamespace, images: Mapping[str, str]) -> dict[str, lis
     namespace.apply_file(MANIFESTS / "mirror.yaml", **images)
     namespace.await_ready("mirror")
     listed = namespace.run_in("mirror", "sh", "-c", "cd /models && sha256sum */*")
-    url = f"http://mirror.{namespace.name}.svc.cluster.local:8000"
+    url = mirror_url(namespace)
     files: dict[str, list[dict[str, Any]]] = {}
     for digest, where in (line.split() for line in listed.splitlines()):
         model, _, path = where.partition("/")
         files.setdefault(model, []).append({"path": path, "parts": [f"{url}/{where}"], "sha256": digest})
     return files
+
+
+def mirror_url(namespace: LiveNamespace) -> str:
+    """Where it is."""
+    return f"http://mirror.{namespace.name}.svc.cluster.local:8000"
 
 
 def example(name: str, mirrored: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:

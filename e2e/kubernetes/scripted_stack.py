@@ -148,6 +148,12 @@ class Running:
         grace = {"grace_period_seconds": 0} if at_once else {}
         self.namespace.core.delete_namespaced_pod(pod.metadata.name, pod.metadata.namespace, **grace)
 
+    def restarts(self, part: str) -> int:
+        """How often containers of a part's present pods were started again."""
+        return sum(
+            status.restart_count for pod in self.stack.pods(part) for status in pod.status.container_statuses or []
+        )
+
     def settle(self, seconds: float = 180.0) -> None:
         """Until every part has its pods and all of them are ready."""
         self.stack.await_condition("Ready", "True", seconds)

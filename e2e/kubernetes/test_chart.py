@@ -40,6 +40,24 @@ def release(door: Door, images: Mapping[str, str], tmp_path_factory: pytest.Temp
         made.helm("uninstall", RELEASE, "--ignore-not-found")
 
 
+@pytest.fixture
+def installed(release: Release) -> None:
+    """As the test before left it; one that runs alone installs it."""
+    if not release.is_installed():
+        release.put("install")
+    release.await_heard_of()
+
+
+@pytest.fixture
+def for_the_cluster(release: Release) -> None:
+    """The same, with an operator that looks after every namespace."""
+    if not release.is_installed():
+        release.put("install", scope="cluster")
+    elif release.operator_setting("WATCH_NAMESPACES"):
+        release.put("upgrade", scope="cluster")
+    release.await_heard_of()
+
+
 def test_an_installed_chart_hears_and_what_it_says_next_is_true(release: Release) -> None:
     notes = release.put("install")
     assert f"{STACK}-first-key" in notes
@@ -51,11 +69,11 @@ def test_an_installed_chart_hears_and_what_it_says_next_is_true(release: Release
     release.helm("test", RELEASE, "--timeout=5m")
 
 
+@pytest.mark.usefixtures("installed")
 def test_an_upgrade_mends_the_definition_and_rolls_gateways_without_a_cut_and_a_rollback_takes_it_back(
     release: Release, recordings: Path
 ) -> None:
     stack = release.stack
-    release.await_heard_of()
     definition, before = _definition(release), _gateways(stack)
     _spoil(release)
     assert _definition(release) != definition
@@ -76,10 +94,10 @@ def test_an_upgrade_mends_the_definition_and_rolls_gateways_without_a_cut_and_a_
     stack.await_condition("Ready", "True", STARTUP_SECONDS)
 
 
+@pytest.mark.usefixtures("installed")
 def test_taken_away_the_definition_and_claims_with_usage_stay_and_the_notes_name_them(
     release: Release, recordings: Path
 ) -> None:
-    release.await_heard_of()
     hear_side_by_side([(release.stack, "universal-streaming-english")], recordings)
     pending = until("usage waits on the volume", release.pending_usage, ROLLED_SECONDS)
     kept, notes = release.claims(), release.helm("get", "notes", RELEASE)
@@ -100,6 +118,7 @@ def test_taken_away_the_definition_and_claims_with_usage_stay_and_the_notes_name
     assert release.pending_usage() >= pending, "the same volume, and what waits on it"
 
 
+@pytest.mark.usefixtures("for_the_cluster")
 def test_installed_for_the_cluster_it_looks_after_every_namespace_and_sees_its_storage_classes(
     door: Door, release: Release, images: Mapping[str, str], recordings: Path
 ) -> None:

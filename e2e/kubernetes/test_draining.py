@@ -26,12 +26,12 @@ MOVED_SECONDS = 240.0
 _TRIES = 6
 
 
-def _spec(stack: OperatedStack) -> dict[str, Any]:
+def _spec(stack: OperatedStack, images: Mapping[str, str]) -> dict[str, Any]:
     small = {"requests": {"cpu": "20m", "memory": "64Mi"}}
     model = {
         "name": "en-default",
         "speechModels": ["universal-streaming-english"],
-        "source": "image://localhost/streamingstack/test-models:1/models/en-default",
+        "source": f"image://{images['IMAGE_MODELS']}/models/en-default",
         "resources": {"requests": {"cpu": "50m", "memory": "512Mi"}},
         "autoscaling": {"minReplicas": 2},
     }
@@ -60,7 +60,7 @@ def calls(
         install(operator, space, images)
         issue_license(space, tmp_path_factory.mktemp("license"))
         stack = OperatedStack(space, NAME)
-        stack.create(_spec(stack))
+        stack.create(_spec(stack, images))
         stack.await_condition("Ready", "True", STARTUP_SECONDS)
         until("three gateways", lambda: len(stack.ready_pods("gateway")) == 3, FOLLOWED_SECONDS, otherwise=stack.tell)
         until(f"{stack.host} is served", lambda: is_served(door, stack.host), FOLLOWED_SECONDS)

@@ -13,15 +13,14 @@ import pytest
 from chart_release import RELEASE, STACK, Release
 from e2e_cluster.door import Door
 from kubernetes import client
-from kubernetes.client.exceptions import ApiException
 from listener import recording, resolving, spoken
 from live_namespace import LiveNamespace, is_ready, live_namespace, until
+from metrics_registration import await_free, registration
 from operated_stack import OperatedStack, issue_license, small, through_gateway
 from plain_stack import STARTUP_SECONDS, is_served
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.long, pytest.mark.timeout(900)]
 ADAPTER = f"{RELEASE}-streaming-stack-metrics-adapter"
-REGISTRATION = "v1beta2.custom.metrics.k8s.io"
 # From the first session that is one too many until a new pod serves.
 SCALED_SECONDS = 60.0
 FULL = "Too many concurrent sessions"
@@ -33,8 +32,7 @@ def release(door: Door, images: Mapping[str, str], tmp_path_factory: pytest.Temp
     """A stack whose gateway and model are sized by one session a pod."""
     folder = tmp_path_factory.mktemp("autoscaling")
     with live_namespace(door, "scaled") as space:
-        if registration(space) is not None:
-            pytest.skip(f"not run: somebody serves {REGISTRATION} here already")
+        await_free(space)
         issue_license(space, folder)
         stack = OperatedStack(space, STACK)
         values = {
@@ -64,16 +62,6 @@ def sized(images: Mapping[str, str], expose: dict[str, Any]) -> dict[str, Any]:
         "streams": {"targetPerPod": 1, "maxPerPod": 4},
     }
     return spec
-
-
-def registration(space: LiveNamespace) -> Any:
-    """The APIService; None where there is none."""
-    try:
-        return client.ApiregistrationV1Api(space.api).read_api_service(REGISTRATION)
-    except ApiException as refused:
-        if refused.status == 404:
-            return None
-        raise
 
 
 def is_available(space: LiveNamespace) -> bool:

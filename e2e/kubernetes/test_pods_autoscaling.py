@@ -7,28 +7,19 @@ from datetime import UTC, datetime
 import pytest
 from e2e_cluster import certificates
 from kubernetes import client
-from live_namespace import LiveNamespace, until
+from live_namespace import LiveNamespace
+from metrics_registration import REGISTRATION, await_free
 from plain_stack import MANIFESTS, staying_node
 
 pytestmark = pytest.mark.kubernetes
-API_SERVICE = "v1beta2.custom.metrics.k8s.io"
 SCALED_SECONDS = 90.0
-# A release that was uninstalled just now still takes its registration back.
-WITHDRAWN_SECONDS = 60.0
 
 
 @pytest.fixture
 def metrics_api(namespace: LiveNamespace, images: Mapping[str, str]) -> Iterator[None]:
-    """The API in a pod, registered with the API server; skipped where the cluster has one already."""
+    """The API in a pod, registered with the API server."""
+    await_free(namespace)
     registry = client.ApiregistrationV1Api(namespace.api)
-
-    def is_free() -> bool:
-        return API_SERVICE not in {service.metadata.name for service in registry.list_api_service().items}
-
-    try:
-        until("what a release before registered is withdrawn", is_free, WITHDRAWN_SECONDS)
-    except AssertionError:
-        pytest.skip(f"not run: somebody serves {API_SERVICE} here already")
     name = f"metrics-api.{namespace.name}.svc"
     authority = certificates.authority("e2e metrics", now=datetime.now(UTC))
     pair = authority.server(name, [name], now=datetime.now(UTC))
@@ -37,7 +28,7 @@ def metrics_api(namespace: LiveNamespace, images: Mapping[str, str]) -> Iterator
     namespace.await_ready("metrics-api")
     registry.create_api_service(api_service(namespace.name, authority.pair.certificate))
     yield
-    registry.delete_api_service(API_SERVICE)
+    registry.delete_api_service(REGISTRATION)
 
 
 def test_the_size_follows_the_metric_up_and_down(namespace: LiveNamespace, metrics_api: None) -> None:
@@ -52,7 +43,7 @@ def test_the_size_follows_the_metric_up_and_down(namespace: LiveNamespace, metri
 def api_service(namespace: str, ca: str) -> dict[str, object]:
     """The registration of a metrics API that shows a certificate of `ca`."""
     return {
-        "metadata": {"name": API_SERVICE},
+        "metadata": {"name": REGISTRATION},
         "spec": {
             "group": "custom.metrics.k8s.io",
             "version": "v1beta2",

@@ -16,10 +16,10 @@ def test_a_licence_proxy_that_is_killed_and_deleted_is_no_sessions_business(scri
     with talk(scripted, 45) as told:
         (proxy,) = scripted.stack.ready_pods("license-proxy")
         scripted.kill(proxy, "license-proxy")
-        until("the licence proxy was restarted", lambda: restarts(scripted) > 0, BACK_SECONDS)
+        until("the licence proxy was restarted", lambda: scripted.restarts("license-proxy") > 0, BACK_SECONDS)
         until("it is ready again", is_back, BACK_SECONDS)
         scripted.delete(scripted.stack.ready_pods("license-proxy")[0], at_once=True)
-        until("it is another", lambda: is_back() and restarts(scripted) == 0, BACK_SECONDS)
+        until("it is another", lambda: is_back() and scripted.restarts("license-proxy") == 0, BACK_SECONDS)
     assert scripted.losses(told.began) == []
     scripted.settle()
 
@@ -39,6 +39,7 @@ def test_an_operator_that_is_killed_and_deleted_is_no_sessions_business(scripted
 
 def test_load_balancers_that_are_rolled_cost_a_session_one_failover_at_most(scripted: Running) -> None:
     before = {pod.metadata.name for pod in scripted.stack.pods("asr-lb")}
+    assert len(before) == 2
     with talk(scripted, 60) as told:
         scripted.stack.patch({"loadBalancer": {"pods": {"annotations": {"example.com/rolled": "yes"}}}})
 
@@ -57,15 +58,6 @@ def pods(running: Running) -> set[str]:
     return {
         pod.metadata.uid for part in ("gateway", "asr", "asr-lb", "license-proxy") for pod in running.stack.pods(part)
     }
-
-
-def restarts(running: Running) -> int:
-    """How often the containers of the licence proxy's present pods were restarted."""
-    return sum(
-        status.restart_count
-        for pod in running.stack.pods("license-proxy")
-        for status in pod.status.container_statuses or []
-    )
 
 
 def operators(running: Running, *, restarted: bool) -> bool:

@@ -59,7 +59,7 @@ def test_its_pods_reach_what_they_need_and_nothing_else(door: Door, speech: Oper
         names.ASR: {(names.MODEL_STORE, 8080)},
         # Where no `egressCidrs` bounds them, these two reach the port of what they need anywhere.
         names.MODEL_STORE: {(MIRROR, 8000)},
-        names.LICENSE_PROXY: set(),
+        names.LICENSE_PROXY: {(MIRROR, 8000)},
     }
 
 

@@ -11,14 +11,19 @@ from plain_stack import STARTUP_SECONDS, streams
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.long, pytest.mark.timeout(600)]
 MENDED_SECONDS = 120.0
+HEARD_SECONDS = 10.0
 
 
 def test_a_session_goes_on_when_its_recogniser_is_deleted(speech: OperatedStack, recordings: Path) -> None:
     with uncut_session(speech, recordings):
         before = {pod.metadata.name: pod for pod in speech.ready_pods("asr", "en-default")}
-        hearing = [name for name, pod in before.items() if streams(speech.namespace, pod)]
-        assert len(hearing) == 1
-        speech.namespace.core.delete_namespaced_pod(hearing[0], speech.namespace.name)
+
+        def hearing() -> list[str]:
+            return [name for name, pod in before.items() if streams(speech.namespace, pod)]
+
+        # `Begin` waits for no recogniser: the stream follows it.
+        (victim,) = until("a recogniser hears the session", hearing, HEARD_SECONDS, otherwise=speech.tell)
+        speech.namespace.core.delete_namespaced_pod(victim, speech.namespace.name)
     until(
         "there are as many again",
         lambda: len(speech.ready_pods("asr", "en-default")) == len(before),

@@ -85,6 +85,9 @@ def test_a_stack_that_is_deleted_in_the_foreground_is_held_up_by_no_session_and_
     speech: OperatedStack, desk: OperatedStack, recordings: Path
 ) -> None:
     space = speech.namespace
+    owned = {child.partition("/")[0] for child in speech.children()}
+    assert owned >= {"Secret", "Pod", "NetworkPolicy", "HorizontalPodAutoscaler", "PodDisruptionBudget"}
+    assert owned & {"HTTPRoute", "Ingress"}
     with uncut_session(desk, recordings), staying_session(speech) as session:
         speech.delete("Foreground")
         until("the object is gone", lambda: is_gone(speech), ENDED_SECONDS, otherwise=speech.tell)

@@ -98,14 +98,21 @@ _VENDOR: Fields = {
 }
 
 
+def _licensed(version: str) -> Inputs:
+    """With a licence in its Secret."""
+    return inputs(license=LicenseFact("Genuine", resource_version=version), versions={"Secret/license": version})
+
+
 def _license_rows() -> Iterator[Row]:
     yield _of_facts(
         "the licence, renewed",
         set(),
         set(),
-        inputs(license=LicenseFact("Genuine", resource_version="1")),
-        inputs(license=LicenseFact("Genuine", resource_version="2")),
+        _licensed("1"),
+        _licensed("2"),
     )
+    vendors = _merged(_VENDOR, {"images": {"flavour": "Vendor"}})
+    yield _of_facts("the vendor's licence, renewed", {PROXY}, set(), _licensed("1"), _licensed("2"), **vendors)
     yield _row("license.secretName", {PROXY}, set(), "other")
     yield _row("license.key", {PROXY}, set(), "other.jwt")
     yield _row("license.publicKeysConfigMap", {PROXY}, set(), "other")

@@ -31,6 +31,7 @@ def test_a_stack_gets_its_children_and_its_own_object_gets_nothing_but_a_status(
     assert "finalizers" not in found["metadata"]
     assert set(found["metadata"].get("annotations", {})) == {"kubectl.kubernetes.io/last-applied-configuration"}
     ours = [entry for entry in found["metadata"].get("managedFields", []) if entry["manager"] == names.FIELD_MANAGER]
+    assert ours
     assert all(entry["subresource"] == "status" for entry in ours)
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import signal
 import time
 from collections.abc import Callable
@@ -150,9 +151,12 @@ def test_a_restart_changes_nothing(elsewhere: Namespace, tmp_path: Path) -> None
 
 def test_sigterm_ends_the_operator_in_order(elsewhere: Namespace, tmp_path: Path) -> None:
     with operator(elsewhere.api.kubeconfig, tmp_path / "log", elsewhere.name) as running:
-        pass
+        elsewhere.stack()
+        elsewhere.until_made()
     assert running.process.returncode == 0
     assert "Traceback" not in running.log.read_text()
+    lines = [json.loads(line) for line in running.log.read_text().splitlines()]
+    assert "stopping" in [line.get("event") for line in lines]
 
 
 def test_sigterm_ends_an_operator_that_still_waits_for_the_api_server(tmp_path: Path) -> None:

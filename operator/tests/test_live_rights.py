@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from functools import partial
 from itertools import islice, product
 from pathlib import Path
@@ -9,17 +10,30 @@ from typing import Any
 
 import pytest
 import yaml
+from e2e_cluster import optional_crds
+from e2e_cluster.addons.crds import apply_crds
+from e2e_cluster.api_server import start_api
 from e2e_cluster.kubernetes_api import KubernetesApi
-from live_operator import Namespace, make_namespace, operator, pod_on_a_node, until
+from live_operator import Namespace, install_definition, make_namespace, operator, pod_on_a_node, until
 from live_pods import node
 from streaming_operator import names
 from streaming_operator.handlers import settings
 from streaming_operator.kinds import CHILDREN, EVENT, NODE, POD, STACK, STORAGE_CLASS
 from streaming_operator.seen import DELETION_COST
 
-pytest_plugins = ["e2e_cluster.testing", "live_fixtures"]
 pytestmark = pytest.mark.cluster
 RULES = yaml.safe_load((Path(__file__).parents[1] / "rbac.yaml").read_text())
+SCALER = "scaler.streamingstack-system.svc:9091"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubernetesApi]:
+    """An API server with every kind whose definition is published; its own, as others' tests have to see none."""
+    with start_api(tmp_path_factory.mktemp("rights"), controllers=True) as server:
+        api = KubernetesApi(server.kubeconfig)
+        install_definition(api)
+        apply_crds(api, [optional_crds.pod_monitor(), optional_crds.scaled_object(), optional_crds.http_route()])
+        yield api
 
 
 def _object(kind: str, name: str, **fields: Any) -> dict[str, Any]:
@@ -54,24 +68,30 @@ def _grant(space: Namespace, shape: str) -> None:
         )
 
 
-# Of groups that no cluster of these tests serves: what is done with them is done with every kind.
-NOT_SERVED = {"gateway.networking.k8s.io", "keda.sh", "monitoring.coreos.com", "cloud.google.com"}
+# Its definition is not published; what is done with its kind is done with every kind.
+NOT_SERVED = {"cloud.google.com"}
 # kopf's own requests, which are not among the counted ones; without them no stack would be seen at all.
 KOPF = {("streamingstack.dev", "streamingstacks", "list"), ("streamingstack.dev", "streamingstacks", "watch")}
 KINDS = {kind.name: kind for kind in (STACK, EVENT, POD, NODE, STORAGE_CLASS, *CHILDREN)}
 VERBS = {"GET": "get", "LIST": "list", "WATCH": "watch", "PATCH": "patch", "POST": "create", "DELETE": "delete"}
+OPTIONAL_CHILDREN = (
+    ("httproutes.gateway.networking.k8s.io", "demo-gateway"),
+    ("scaledobjects.keda.sh", "demo-asr-ml"),
+    ("podmonitors.monitoring.coreos.com", "demo"),
+)
 Right = tuple[str, str, str]
 
 
 @pytest.mark.parametrize("shape", ["cluster", "namespaces"])
 def test_the_rights_are_enough_for_a_life_of_a_stack_and_each_of_them_is_used(
-    own_api: KubernetesApi, tmp_path: Path, shape: str
+    served: KubernetesApi, tmp_path: Path, shape: str
 ) -> None:
-    space = make_namespace(own_api, f"rights-{shape}")
+    space = make_namespace(served, f"rights-{shape}")
     _grant(space, shape)
     watched = "" if shape == "cluster" else space.name
-    with operator(_kubeconfig(space, tmp_path), tmp_path / "log", watched, UNLISTED_SECONDS="0") as running:
-        _live_and_end(space, own_api)
+    variables = {"UNLISTED_SECONDS": "0", "SCALER_ADDRESS": SCALER}
+    with operator(_kubeconfig(space, tmp_path), tmp_path / "log", watched, **variables) as running:
+        _live_and_end(space, served)
         running.until_quiet()
         used, refused = _asked(running.get("/metrics"))
         assert "forbidden" not in running.log.read_text().lower()
@@ -94,13 +114,19 @@ def _live_and_end(space: Namespace, api: KubernetesApi) -> None:
         talking, _ = kubelet.run_all(space, "demo-gateway", 2)
         kubelet.told[talking].sessions = 3
         until("a cost is written", lambda: DELETION_COST in str(space.get("pod", talking)))
+    routed = {"type": "HTTPRoute", "parentRefs": [{"name": "edge"}]}
+    space.stack(models=[first, second], gateway={"expose": routed}, autoscaling={"provider": "KEDA"})
+    for kind, name in OPTIONAL_CHILDREN:
+        until(f"{kind} {name}, which is wanted, comes", partial(space.get, kind, name))
     space.stack(
         models=[{**first, "source": "pvc://models/en"}],
         gateway={"auth": {"secretName": "ours"}, "autoscaling": {"minReplicas": 1}},
         autoscaling={"provider": "None"},
         networkIsolation={"enabled": False},
+        observability={"podMonitor": {"enabled": False}},
     )
     for kind, name in (
+        *OPTIONAL_CHILDREN,
         ("hpa", "demo-gateway"),
         ("poddisruptionbudget", "demo-gateway"),
         ("ingress", "demo-gateway"),
@@ -146,10 +172,8 @@ def _asked(metrics: str) -> tuple[set[Right], set[Right]]:
     return used, refused
 
 
-def test_a_watched_namespace_that_went_with_its_rights_holds_up_no_other(
-    own_api: KubernetesApi, tmp_path: Path
-) -> None:
-    space = make_namespace(own_api, "rights-left")
+def test_a_watched_namespace_that_went_with_its_rights_holds_up_no_other(served: KubernetesApi, tmp_path: Path) -> None:
+    space = make_namespace(served, "rights-left")
     _grant(space, "namespaces")
     with operator(_kubeconfig(space, tmp_path), tmp_path / "log", f"{space.name},rights-gone"):
         space.stack()

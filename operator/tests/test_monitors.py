@@ -3,6 +3,8 @@
 from typing import Any
 
 from operator_factories import built, inputs, model, pod_of, stack
+from stack_model.api.status import ConditionType
+from status_factories import condition, status
 from streaming_operator.children.optional_apis import POD_MONITOR
 
 PROMETHEUS = inputs(apis=frozenset({POD_MONITOR}))
@@ -57,3 +59,9 @@ def test_the_stacks_labels_and_interval_are_the_monitors() -> None:
 def test_no_monitor_where_its_kind_is_unknown_or_it_is_not_wanted() -> None:
     assert ("PodMonitor", "demo") not in built(stack())
     assert ("PodMonitor", "demo") not in built(stack(observability={"podMonitor": {"enabled": False}}), PROMETHEUS)
+
+
+def test_a_cluster_without_the_prometheus_operator_is_an_ordinary_one_and_no_condition_is_worse_for_it() -> None:
+    told, with_it = status(inputs=inputs()), status(inputs=PROMETHEUS)
+    assert told.conditions == with_it.conditions
+    assert condition(told, ConditionType.READY).status == "True"

@@ -4,9 +4,11 @@ Takes the addresses of the one cluster that fits on a machine, so it does not ru
 """
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,10 @@ from e2e_cluster.supervision import Supervisor
 
 pytestmark = [pytest.mark.raises_cluster, pytest.mark.timeout(1800)]
 
+_STEPS = [
+    *("machine checked", "programs and images there", "network raised", "control plane ready", "addons prepared"),
+    *("2 nodes Ready", "DNS answers", "storage and ingress ready"),
+]
 _FOLDERS = ("/run/containerd", "/var/lib/cni", "/var/lib/kubelet", "/var/log/containers", "/var/log/pods")
 
 
@@ -30,11 +36,28 @@ def traces() -> dict[str, object]:
     return _machine()
 
 
+@dataclass
+class Beginning:
+    """When the cluster was begun, and what was told until it was up."""
+
+    at: float = field(default_factory=time.time)
+    told: list[str] = field(default_factory=list)
+
+    def say(self, line: str) -> None:
+        print(line)
+        self.told.append(line)
+
+
 @pytest.fixture(scope="module")
-def cluster(traces: dict[str, object]) -> Iterator[ClusterPlan]:
+def beginning(traces: dict[str, object]) -> Beginning:
+    return Beginning()
+
+
+@pytest.fixture(scope="module")
+def cluster(beginning: Beginning) -> Iterator[ClusterPlan]:
     made = plan("test")
     try:
-        local.up(made, print, preflight.calico_folder())
+        local.up(made, beginning.say, preflight.calico_folder())
         yield made
     finally:  # one that came up by half holds the addresses as well
         if teardown.remains(made):
@@ -74,6 +97,21 @@ def test_its_nodes_are_ready_and_its_door_is_open(cluster: ClusterPlan) -> None:
     assert facts["cluster"] == "local"
     assert facts["policies_enforced"] == (preflight.calico_folder() is not None)
     assert Path(facts["ca_file"]).exists()
+
+
+def test_up_tells_each_step_with_its_time(cluster: ClusterPlan, beginning: Beginning) -> None:
+    steps = [line for line in beginning.told if line.startswith("cluster: ")]
+    timed = [re.fullmatch(r"cluster: (.+)  \d+\.\d s", line) for line in steps]
+    assert [found and found[1] for found in timed] == _STEPS, steps
+
+
+def test_every_part_writes_a_log(cluster: ClusterPlan, beginning: Beginning) -> None:
+    parts = Supervisor(cluster).states()
+    assert parts.keys() >= {"etcd", "kube-apiserver", "node1-kubelet", "node2-containerd"}
+    # Logs of clusters before this one are kept.
+    written = {file.stem for file in cluster.logs.glob("*.log") if file.stat().st_mtime >= beginning.at}
+    assert written >= parts.keys()
+    assert [part for part in parts if not (cluster.logs / f"{part}.log").stat().st_size] == []
 
 
 def test_a_second_up_changes_nothing(cluster: ClusterPlan) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from e2e_cluster import binaries, installation, preflight, sysctls
+from e2e_cluster import binaries, installation, preflight, sysctls, teardown
 from e2e_cluster.errors import ClusterError
 from e2e_cluster.loading import images_of, missing
 from e2e_cluster.plan import ClusterPlan, plan
@@ -201,3 +201,14 @@ def test_kernel_settings_are_kept_once_and_put_back(monkeypatch: pytest.MonkeyPa
     sysctls.keep(kept)
     sysctls.put_back(kept)
     assert (tmp_path / "sys" / "kernel/panic").read_text().strip() == "0"
+
+
+def test_a_link_to_a_log_of_the_cluster_is_left_behind_and_one_to_anothers_is_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(teardown, "_LOG_LINKS", tmp_path)
+    own, other = plan("own", environ={"HOME": "/home/u"}), plan("other", environ={"HOME": "/home/u"})
+    (tmp_path / "own.log").symlink_to(own.logs / "pods" / "0.log")
+    (tmp_path / "other.log").symlink_to(other.logs / "pods" / "0.log")
+    (tmp_path / "file.log").touch()
+    assert teardown.remains(own) == [f"link {tmp_path}/own.log"]

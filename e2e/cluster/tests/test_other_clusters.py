@@ -13,6 +13,7 @@ from e2e_cluster.certificates import Pair
 from e2e_cluster.errors import ClusterError
 from e2e_cluster.kubeconfigs import kubeconfig
 
+TESTS_ON_KUBERNETES = Path(__file__).parents[2] / "kubernetes"
 ENVIRONMENT = dict.fromkeys(current.NEEDED, "x") | {"E2E_TLS_DIR": "/tls"}
 
 
@@ -35,6 +36,24 @@ def test_kind_has_two_nodes_for_pods() -> None:
     assert [node["role"] for node in kind.configuration()["nodes"]].count("worker") == 2
 
 
+@pytest.mark.parametrize(
+    ("said", "enforced"),
+    [
+        ("kind v0.23.0 go1.21.10 linux/amd64", False),
+        ("kind v0.24.0 go1.22.6 linux/amd64", True),
+        ("kind v0.30.0 go1.24.6 darwin/arm64", True),
+        ("kind v1.0.0 go1.26.0 linux/amd64", True),
+        ("kind v0.9.0 go1.15.2 linux/amd64", False),
+        ("kind v0.24.0-alpha+1a2b3c go1.22.4 linux/amd64", False),
+        ("kind v0.25.0-alpha go1.22.6 linux/amd64", True),
+        ("kind (unknown) go1.22.6", False),
+        ("", False),
+    ],
+)
+def test_kinds_network_enforces_policies_since_its_version_0_24(said: str, enforced: bool) -> None:
+    assert kind.enforces_policies(said) is enforced
+
+
 @pytest.mark.parametrize("name", sorted(current.NEEDED))
 def test_a_variable_that_is_missing_is_named(name: str) -> None:
     with pytest.raises(ClusterError, match=name):
@@ -49,6 +68,44 @@ def test_policies_count_as_enforced_only_where_somebody_says_so(said: str, enfor
 def test_an_image_of_no_registry_is_not_pushed(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="make images REGISTRY="):
         current.push(archive_of("localhost/streamingstack/gateway:1", tmp_path), print)
+
+
+@pytest.fixture
+def skopeo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that a skopeo on the PATH writes its arguments to, one a line; it fails where a file `refused` is."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    asked = tmp_path / "asked"
+    refusal = f"[ ! -e {tmp_path}/refused ] || {{ echo 'denied: log in first' >&2; exit 1; }}"
+    program(programs, "skopeo", f"printf '%s\\n' \"$@\" >>{asked}\n{refusal}")
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    return asked
+
+
+def test_an_image_is_pushed_to_its_registry_under_the_name_that_it_carries(tmp_path: Path, skopeo: Path) -> None:
+    archive, told = archive_of("registry.example/me/gateway:1", tmp_path), list[str]()
+    current.push(archive, told.append)
+    assert skopeo.read_text().splitlines() == [
+        "copy",
+        "--quiet",
+        f"oci-archive:{archive}:registry.example/me/gateway:1",
+        "docker://registry.example/me/gateway:1",
+    ]
+    assert told == ["pushed registry.example/me/gateway:1"]
+
+
+def test_a_registry_that_refuses_an_image_is_told_in_its_own_words(tmp_path: Path, skopeo: Path) -> None:
+    (tmp_path / "refused").touch()
+    told = list[str]()
+    with pytest.raises(ClusterError, match=r"gateway:1 could not be pushed; log in .* denied: log in first"):
+        current.push(archive_of("registry.example/me/gateway:1", tmp_path), told.append)
+    assert told == []
+
+
+def test_no_test_on_kubernetes_names_an_image_that_only_this_machine_has() -> None:
+    files = [file for file in TESTS_ON_KUBERNETES.rglob("*") if file.suffix in (".py", ".yaml")]
+    assert len(files) > 20
+    assert [file.name for file in files if "localhost/" in file.read_text()] == []
 
 
 def test_an_archive_tells_its_name(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ NetworkPolicies are those that kind brings.
 """
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -99,9 +100,15 @@ def door(say: Say) -> Door:
         gateway_class=ingress.GATEWAY_CLASS,
         ingress_class=ingress.INGRESS_CLASS,
         storage_class="standard",
-        policies_enforced=True,
+        policies_enforced=enforces_policies(_kind("version")),
         _load=load,
     )
+
+
+def enforces_policies(said: str) -> bool:
+    """Whether the network of a kind that answers `kind version` so enforces NetworkPolicies: its own since v0.24.0."""
+    found = re.search(r"\bv(\d+)\.(\d+)\.(\d+)(-?)", said)
+    return found is not None and (*map(int, found.groups()[:3]), not found[4]) >= (0, 24, 0, True)
 
 
 class _KindFailed(ClusterError):

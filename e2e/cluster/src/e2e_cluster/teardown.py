@@ -58,6 +58,7 @@ def remains(plan: ClusterPlan) -> list[str]:
     lines += [f"network namespace {node.cgroup}" for node in plan.nodes if node.namespace.exists()]
     if network.owner(plan) == plan.owner:
         lines.append(f"bridge {plan.bridge}")
+    lines += [f"link {link}" for link in _log_links(plan)]
     return lines + [f"folder {folder}" for folder in (plan.state, plan.run, plan.memory) if folder.exists()]
 
 
