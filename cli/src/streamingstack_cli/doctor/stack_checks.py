@@ -63,7 +63,7 @@ def license_is_unusable(facts: Facts, now: datetime) -> Iterator[Finding]:
         yield Finding(Level.STOPS, secret.field, f"the licence is not usable ({fact.state}): {fact.detail}", remedy)
     elif fact.expires is not None and fact.expires <= now:
         problem = f"the licence expired on {fact.expires:%Y-%m-%d}: new sessions are refused"
-        yield Finding(Level.STOPS, secret.field, problem, "replace it in the Secret; it is taken without a restart")
+        yield Finding(Level.STOPS, secret.field, problem, "replace it in the Secret; it is taken by itself")
     elif fact.expires is not None and fact.expires <= now + _SOON:
         problem = f"the licence ends on {fact.expires:%Y-%m-%d}"
         yield Finding(Level.WEAKENS, secret.field, problem, "replace it in the Secret in time")
