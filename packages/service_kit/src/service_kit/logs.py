@@ -59,7 +59,7 @@ def _type_and_place(_: object, __: str, event: structlog.typing.EventDict) -> st
 
 
 def _first_words(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """A library's event beside an exception, without what may quote: asyncio adds the exception and a call's arguments."""
+    """A library's event beside an exception, without what may quote: asyncio adds that and a call's arguments."""
     failure = _failure_of(event.get("exc_info"))
     if failure is None:
         return event
