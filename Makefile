@@ -110,7 +110,7 @@ bench: setup  ## Measure 1, 2, 4, 8 real-time sessions and memory, write docs/be
 
 long-stream: setup  ## One stream of three hours through real Whisper: memory, cost and words by quarter
 	@python -m streamingstack_bench.long_stream --up examples/minimal.yaml --audio '$(STREAMINGSTACK_AUDIO)' \
-		--port-offset $(PORT_OFFSET) --markdown docs/benchmarks.md
+		--port-offset $(PORT_OFFSET) --markdown docs/benchmarks.md --max-slowdown 1.25 --max-growth 1.25
 
 prompt-cost: setup  ## What a prompt costs the model of u3-pro, by its length
 	@python -m streamingstack_bench.prompt_cost --stack examples/u3pro.yaml --audio '$(STREAMINGSTACK_AUDIO)' \

@@ -45,9 +45,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("gateway")
     SCRIPT.dump(folder / "script.json")
     with contextlib.ExitStack() as processes:
-        scripted = _start(processes, folder, "streamingstack_bench.scripted", "--script", str(folder / "script.json"))
-        recogniser = _wait_for(scripted, r"Ready to serve! port (\d+)")
-        serving = _start(
+        scripted = start(processes, folder, "streamingstack_bench.scripted", "--script", str(folder / "script.json"))
+        recogniser = wait_for(scripted, r"Ready to serve! port (\d+)")
+        serving = start(
             processes,
             folder,
             "streaming_gateway",
@@ -59,27 +59,27 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
             MAX_SESSIONS=str(MAX_SESSIONS),
             DRAIN_SECONDS="0",
         )
-        port = _wait_for(serving, r'Ready to serve!.*"port": ?(\d+)|"port": ?(\d+).*Ready to serve!')
+        port = wait_for(serving, r'Ready to serve!.*"port": ?(\d+)|"port": ?(\d+).*Ready to serve!')
         yield Gateway(f"ws://127.0.0.1:{port}", psutil.Process(serving.process.pid))
 
 
 @dataclass(frozen=True)
-class _Started:
+class Started:
     process: subprocess.Popen[bytes]
     log: Path
 
 
-def _start(processes: contextlib.ExitStack, folder: Path, module: str, *argv: str, **environment: str) -> _Started:
+def start(processes: contextlib.ExitStack, folder: Path, module: str, *argv: str, **environment: str) -> Started:
     log = folder / f"{module}.log"
     out = processes.enter_context(log.open("wb"))
     command = [sys.executable, "-m", module, *argv]
     process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=out, stderr=out)
     processes.callback(process.wait)
     processes.callback(process.terminate)
-    return _Started(process, log)
+    return Started(process, log)
 
 
-def _wait_for(started: _Started, pattern: str) -> int:
+def wait_for(started: Started, pattern: str) -> int:
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         found = re.search(pattern, started.log.read_text())

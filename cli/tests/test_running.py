@@ -253,6 +253,10 @@ def test_how_a_process_ended_is_read_from_supervisords_log(line: str, how: str) 
             '{"event": "cannot start", "reason": "port taken", "level": "error"}\n{"event": "bye", "level": "info"}\n',
             "cannot start; reason: port taken",
         ),
+        (
+            '{"event": "a task failed", "level": "error", "kind": "KeyError", "place": "app.py:7"}\n',
+            "a task failed; kind: KeyError; place: app.py:7",
+        ),
         ("Traceback (most recent call last):\n  File\nValueError: no such route\n", "ValueError: no such route"),
         (f"{TRITON_ERROR}\nI1123 bye\n", TRITON_ERROR),
         (

@@ -2,6 +2,7 @@
 Python packages already, and sees only the programs that are named here."""
 
 import os
+import pty
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ("sh", "dirname", "find", "head", "id", "mktemp", "rm", "tail", "touch", "uname")
+TRUE_COPY = f"{shutil.which('cp')} {shutil.which('true')}"
 # Debian's folders of system programs are searched too, whatever the PATH is.
 NO_NGINX = {"NGINX": "nginx-of-no-machine"}
 
@@ -87,6 +89,44 @@ def test_who_is_not_root_is_told_what_to_run_as_root_and_no_package_manager_is_t
 def test_an_nginx_that_was_installed_elsewhere_than_named_is_told(machine: Machine) -> None:
     machine.has("brew")
     fails_with(machine.setup(**NO_NGINX), "nginx was installed, but nginx-of-no-machine is not on the PATH")
+
+
+def test_a_missing_nginx_is_installed_by_the_package_manager_that_is_there(machine: Machine, tmp_path: Path) -> None:
+    asked, nginx = tmp_path / "asked", tmp_path / "nginx"
+    (machine.programs / "id").unlink()
+    machine.has("id", "echo 0")
+    machine.has("dnf", f'echo "$@" >>{asked}; {TRUE_COPY} {nginx}')
+    done = machine.setup("run", NGINX=str(nginx))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "setup: installing nginx\n", "")
+    assert asked.read_text() == "install -y -q nginx\n"
+    assert machine.setup("run", NGINX=str(nginx)).stdout == "", "it is there now"
+    assert asked.read_text() == "install -y -q nginx\n"
+
+
+@pytest.mark.parametrize("terminal", [True, False], ids=["a terminal", "a file"])
+def test_the_packages_that_are_fetched_show_how_far_they_are_to_who_looks_on(machine: Machine, terminal: bool) -> None:
+    for stamp in (".ready-dev", ".ready-run"):
+        (machine.tree / ".venv" / stamp).unlink()
+    machine.has("nginx")
+    machine.has("uv", '[ "$1" = --version ] || echo "fetching: $@" >&2')
+    shown = on_a_terminal(machine) if terminal else machine.setup("run").stderr
+    (line,) = shown.splitlines()
+    assert line.startswith("fetching: sync ")
+    assert "--locked" in line
+    assert ("--quiet" in line) is not terminal
+
+
+def on_a_terminal(machine: Machine) -> str:
+    """What is shown on a terminal of its own, to which standard error goes."""
+    outer, inner = pty.openpty()
+    try:
+        script = [str(machine.tree / "scripts/setup"), "run"]
+        environment = {"PATH": str(machine.programs), "TMPDIR": str(machine.programs.parent)}
+        subprocess.run(script, env=environment, stdout=subprocess.DEVNULL, stderr=inner, timeout=30, check=True)
+        return os.read(outer, 65536).decode()
+    finally:
+        os.close(outer)
+        os.close(inner)
 
 
 @pytest.mark.parametrize("manager", [None, "dnf"], ids=["no package manager", "one that has none"])

@@ -94,8 +94,7 @@ def laps(words: Sequence[pb.Word], readings: Sequence[Reading], lap: int) -> lis
 
 def describe(rounds: Sequence[Lap], lap_s: float) -> str:
     """The Markdown of the run: quarters of it side by side."""
-    quarter = max(1, len(rounds) // 4)
-    parts = [rounds[at : at + quarter] for at in range(0, quarter * 4, quarter) if rounds[at : at + quarter]]
+    parts = _quarters(rounds)
     usual = rounds[min(1, len(rounds) - 1)].words
     rows = [
         ("audio", [f"{len(part) * lap_s / 60:.0f} min" for part in parts]),
@@ -108,6 +107,34 @@ def describe(rounds: Sequence[Lap], lap_s: float) -> str:
     head = ["quarter", *(str(number) for number in range(1, len(parts) + 1))]
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     return "\n".join([*lines, *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows)])
+
+
+def missed(rounds: Sequence[Lap], *, max_slowdown: float | None, max_growth: float | None) -> list[str]:
+    """A line for each limit that is passed; None: not asked. Both are ratios of the last quarter to the first."""
+    asked = (
+        (
+            "processor seconds are",
+            "slowdown",
+            max_slowdown,
+            [np.mean([x.cpu_s for x in part]) for part in _quarters(rounds)],
+        ),
+        ("most memory (PSS) is", "growth", max_growth, [max(x.pss for x in part) for part in _quarters(rounds)]),
+    )
+    lines = []
+    for what, name, limit, quarters in asked:
+        if limit is None:
+            continue
+        if len(quarters) < 4 or not quarters[0]:
+            lines.append(f"{name} cannot be told: the stream was too short")
+        elif (ratio := float(quarters[-1] / quarters[0])) > limit:
+            lines.append(f"{name}: the last quarter's {what} {ratio:.2f} of the first's, {limit:g} allowed")
+    return lines
+
+
+def _quarters(rounds: Sequence[Lap]) -> list[Sequence[Lap]]:
+    """Four parts of equal length, without the laps that are left over; fewer where there are fewer laps."""
+    quarter = max(1, len(rounds) // 4)
+    return [rounds[at : at + quarter] for at in range(0, quarter * 4, quarter) if rounds[at : at + quarter]]
 
 
 def _mean(values: Sequence[float]) -> str:
@@ -134,8 +161,14 @@ def main(
     port_offset: Annotated[int, typer.Option(help="Shift every port of the stack.")] = 0,
     state: Annotated[Path | None, typer.Option(help="Where the stack keeps its files.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the table as a section of this file.")] = None,
+    max_slowdown: Annotated[
+        float | None, typer.Option(help="Cost of the last quarter to the first's: no more.")
+    ] = None,
+    max_growth: Annotated[
+        float | None, typer.Option(help="Memory of the last quarter to the first's: no more.")
+    ] = None,
 ) -> None:
-    """One stream of hours through a real recogniser: does it grow, slow down, or drift?"""
+    """One stream of hours through a real recogniser: does it grow, slow down, or drift? Status 1 beyond a limit."""
     console = Console(stderr=True)
     pcm = lap_audio([clip for clip in load_clips(audio) if clip.language == "en"])
     count = -(-round(hours * 3600 * RATE) // len(pcm))
@@ -149,6 +182,11 @@ def main(
         about = f"{count} laps of {len(pcm) / RATE:.0f} s of recordings, in a burst, by `make long-stream`.\n\n"
         document = markdown.read_text() if markdown.exists() else ""
         markdown.write_text(with_section(document, "long stream", title + about + table + "\n"))
+    lines = missed(rounds, max_slowdown=max_slowdown, max_growth=max_growth)
+    for line in lines:
+        typer.echo(line, err=True)
+    if lines:
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

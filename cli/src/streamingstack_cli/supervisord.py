@@ -129,7 +129,7 @@ def _error(line: str) -> str:
             return ""
         if record.get("level") not in ("error", "critical"):
             return ""
-        details = [f"{name}: {value}" for name, value in record.items() if name in ("reason", "exception")]
+        details = [f"{name}: {value}" for name, value in record.items() if name in ("reason", "kind", "place")]
         return "; ".join([str(record.get("event")), *details]).replace("\n", " ")
     if re.match(r"E\d{4} [\d:.]+ \d+ ", line):
         return line

@@ -67,6 +67,60 @@ def test_a_log_line_is_one_json_object() -> None:
     assert (second["event"], second["level"]) == ("as well", "warning")
 
 
+A_TASK = """
+async def dies():
+    raise ValueError('aubergine')
+
+async def main():
+    asyncio.create_task(dies())
+    await asyncio.sleep(0.01)
+    gc.collect()
+
+asyncio.run(main())
+"""
+A_CALLBACK = """
+def dies(said):
+    raise ValueError(said)
+
+async def main():
+    asyncio.get_running_loop().call_soon(dies, 'aubergine')
+    await asyncio.sleep(0.01)
+
+asyncio.run(main())
+"""
+HANDLED = """
+try:
+    raise ValueError('aubergine')
+except ValueError as failure:
+    {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "event", "structured"),
+    [
+        (A_TASK, "Task exception was never retrieved", True),
+        (A_TASK, "Task exception was never retrieved", False),
+        (A_CALLBACK, "Exception in callback dies", True),
+        (HANDLED.format("logging.getLogger('x').exception('a library failed')"), "a library failed", True),
+        (HANDLED.format("logging.getLogger('x').exception(f'it quotes: {failure}')"), "it quotes: ...", True),
+        (HANDLED.format("get_logger('x').exception('we failed')"), "we failed", True),
+        (HANDLED.format("get_logger('x').error('we failed', exc_info=failure)"), "we failed", True),
+    ],
+    ids=["a task", "a task, for people", "a callback", "a library", "a library that quotes", "our own", "by name"],
+)
+def test_of_an_exception_type_and_place_are_logged_and_never_its_text(code: str, event: str, structured: bool) -> None:
+    before = (
+        "import asyncio, gc, logging; from service_kit.logs import configure_logs, get_logger\n"
+        f"configure_logs('demo', structured={structured}, level='DEBUG')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", before + code], capture_output=True, text=True, check=True)
+    line = done.stderr.splitlines()[-1]
+    for told in (event, "ValueError", "<string>:5"):
+        assert told in line
+    assert "aubergine" not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])
 async def test_no_url_of_an_outgoing_request_is_logged(level: str) -> None:
     registry = CollectorRegistry()

@@ -125,7 +125,9 @@ class Broken(ScriptedEngine):
         raise ValueError("my secret sentence")
 
 
-async def test_an_unexpected_failure_is_logged_and_counted_and_its_text_stays_inside() -> None:
+async def test_an_unexpected_failure_is_logged_and_counted_and_its_text_stays_inside(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     script = Script.of("my secret sentence")
     registry = CollectorRegistry()
     serving = Serving(ROUTES, 1, host="127.0.0.1", registry=registry)
@@ -133,6 +135,10 @@ async def test_an_unexpected_failure_is_logged_and_counted_and_its_text_stays_in
         code, details = await status_after(server.port, [FIRST, audio(0), audio(SAMPLE_RATE)])
     assert code is grpc.StatusCode.INTERNAL
     assert "secret" not in details
+    logged = "".join(capfd.readouterr())
+    assert "stream failed" in logged
+    assert "ValueError" in logged
+    assert "secret" not in logged
     assert registry.get_sample_value("streaming_asr_streams_ended_total", {"status": "INTERNAL"}) == 1
 
 

@@ -5,9 +5,11 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx2
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
 from streaming_asr.engine import SAMPLE_RATE, EngineLostError, Pcm, Window
 from streaming_asr.triton.client import TritonEngine
 
@@ -42,12 +44,35 @@ def mixed_windows(spoken: list[Pcm]) -> list[Window]:
     return windows
 
 
+async def whisper_counts(triton: LocalTriton) -> tuple[float, float]:
+    """Windows that Whisper has decoded, and its runs for them, by Triton's own metrics."""
+    async with httpx2.AsyncClient() as http:
+        shown = (await http.get(f"http://{triton.plan.host}:{triton.plan.metrics_port}/metrics")).text
+    families = {family.name: family.samples for family in text_string_to_metric_families(shown)}
+    windows, runs = (
+        sum(sample.value for sample in families[name] if sample.labels["model"] == "whisper")
+        for name in ("nv_inference_count", "nv_inference_exec_count")
+    )
+    return windows, runs
+
+
 async def test_a_window_gives_the_same_words_alone_and_among_eight(engine: TritonEngine, spoken: list[Pcm]) -> None:
     windows = mixed_windows(spoken)
     alone = [await engine.decode(window) for window in windows]
     assert sum(len(heard.words) for heard in alone) > 40
     for _ in range(2):
         assert await asyncio.gather(*(engine.decode(window) for window in windows)) == alone
+
+
+async def test_windows_that_wait_at_the_same_time_share_runs_of_the_model(
+    triton: LocalTriton, engine: TritonEngine, spoken: list[Pcm]
+) -> None:
+    before = await whisper_counts(triton)
+    await asyncio.gather(*(engine.decode(window) for window in mixed_windows(spoken) * 2))
+    requests, runs = (after - early for after, early in zip(await whisper_counts(triton), before, strict=True))
+    assert requests == 16
+    # The first may find nobody waiting; whoever comes meanwhile goes together.
+    assert 1 <= runs <= requests / 2
 
 
 async def test_words_lie_inside_their_window_in_order(engine: TritonEngine, spoken: list[Pcm]) -> None:

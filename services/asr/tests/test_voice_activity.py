@@ -2,11 +2,12 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from streaming_asr.engine import SAMPLE_RATE, VAD_FRAME, Pcm
-from streaming_asr.vad import SileroVoiceActivity
+from streaming_asr.vad import SileroModel, SileroVoiceActivity
 
 
 @pytest.fixture
@@ -43,6 +44,24 @@ async def test_neighbours_and_pieces_change_no_bit(voice: SileroVoiceActivity, s
             )
         )
         assert together == alone[:company]
+
+
+async def test_eight_streams_at_once_share_the_calls_of_the_model(
+    voice: SileroVoiceActivity, spoken: list[Pcm], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    step = SileroModel.step
+
+    def counted(model: SileroModel, frames: Any, states: Any) -> Any:
+        calls.append(len(frames))
+        return step(model, frames, states)
+
+    monkeypatch.setattr(SileroModel, "step", counted)
+    frames = 30
+    clip = spoken[0][: frames * VAD_FRAME]
+    await asyncio.gather(*(heard(voice, clip, 3) for _ in range(8)))
+    assert sum(calls) == 8 * frames
+    assert len(calls) <= 2 * frames
 
 
 async def test_a_part_of_a_frame_is_an_error(voice: SileroVoiceActivity) -> None:

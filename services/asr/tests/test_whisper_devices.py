@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import ctranslate2
 import jiwer
@@ -56,6 +57,23 @@ def test_a_window_is_heard_as_alone_in_any_batch(model: WhisperModel, spoken: li
     assert len(group) >= 4
     alone = [model.decode([window])[0] for window in group]
     assert len(" ".join(texts(alone)).split()) > 20
+    assert model.decode(group) == alone
+    assert model.decode(group[::-1]) == alone[::-1]
+
+
+def test_windows_after_other_words_of_equal_length_are_heard_as_alone(model: WhisperModel, spoken: list[Pcm]) -> None:
+    steered: list[dict[str, Any]] = [
+        {"prompt": "A man reads aloud."},
+        {"prompt": "A girl sings it."},
+        {"keyterms": ("shop boy", "red")},
+        {"keyterms": ("shop girl", "sea")},
+    ]
+    parts = [pcm[cut : cut + 4 * SAMPLE_RATE] for pcm in spoken for cut in (0, 4 * SAMPLE_RATE)]
+    asked = [Request(padded(part), len(part), **steering) for part, steering in zip(parts, steered * 2, strict=False)]
+    group = max(together(asked, model.shape), key=len)
+    assert len({(one.prompt, one.keyterms) for one in group}) == len(steered)
+    alone = [model.decode([window])[0] for window in group]
+    assert len(" ".join(texts(alone)).split()) > 15
     assert model.decode(group) == alone
     assert model.decode(group[::-1]) == alone[::-1]
 

@@ -123,6 +123,62 @@ async def _speak(caller: Any, chunk_ms: int) -> None:
         await asyncio.sleep(chunk_ms / 4_000)
 
 
+async def gone(callers: list[Any], several: Any, tasks: int) -> None:
+    """Every client vanishes at once; the link's tasks and the audio it held go with them."""
+    await asyncio.gather(*(caller.close() for caller in callers))
+    assert (several.held_bytes, several.open_links) == (0, 0)
+    async with asyncio.timeout(20):
+        while len(asyncio.all_tasks()) > tasks:
+            await asyncio.sleep(0.02)
+
+
+async def test_clients_that_vanish_while_they_are_replayed_or_wait_for_that_leave_nothing(
+    spoken: Script, recognizers: Any, call: Any
+) -> None:
+    async with (
+        scripted_process(spoken) as victim,
+        serve_scripted(spoken, delay_seconds=0.1) as other,
+        recognizers(victim.endpoint, f"127.0.0.1:{other.port}", concurrent_replays=1) as (several, registry),
+    ):
+        await (await call(several)).close()
+        tasks = len(asyncio.all_tasks())
+        callers = [await call(several, number) for number in range(12)]
+        for caller in callers:
+            caller.give(4_000)
+        await asyncio.gather(*(caller.heard(4_000) for caller in callers))
+        await victim.kill()
+        async with asyncio.timeout(20):
+            while not other.slots.replaying:
+                await asyncio.sleep(0.002)
+        went_on = registry.get_sample_value("gateway_recognizer_failover_gap_seconds_count", {"route": "en-default"})
+        assert (failovers(registry, "broken"), went_on) == (6, None), "one is replayed, the others wait for that"
+        await gone(callers, several, tasks)
+        async with asyncio.timeout(20):
+            while other.slots.active or other.slots.replaying:
+                await asyncio.sleep(0.02)
+
+
+async def test_clients_that_vanish_while_their_recogniser_drains_leave_nothing_and_let_it_go(
+    spoken: Script, recognizers: Any, call: Any
+) -> None:
+    async with (
+        serve_scripted(spoken) as leaving,
+        recognizers(f"127.0.0.1:{leaving.port}") as (several, _),
+    ):
+        await (await call(several)).close()
+        tasks = len(asyncio.all_tasks())
+        callers = [await call(several, number) for number in range(8)]
+        for number, caller in enumerate(callers):
+            caller.give(500 * number)
+        await asyncio.gather(*(caller.heard(500 * number) for number, caller in enumerate(callers)))
+        draining = asyncio.create_task(leaving.drain(30))
+        await asyncio.sleep(0.3)
+        assert not draining.done()
+        await gone(callers, several, tasks + 1)
+        await asyncio.wait_for(draining, 10)
+        assert leaving.slots.active == 0
+
+
 async def test_each_gap_is_measured_and_logged_by_session(
     spoken: Script, recognizers: Any, call: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,15 +3,14 @@
 import asyncio
 import base64
 import contextlib
-import gc
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx2
 import pytest
+from leftovers import leaving_nothing
 from streamingstack_bench.scripted import Script
 from streamingstack_bench.wire_client import WireClient, wire_client
 from websockets.asyncio.client import connect
@@ -53,23 +52,6 @@ async def after_terminate(client: WireClient) -> None:
 
 async def after_a_mistake(client: WireClient) -> None:
     await client.connection.send("{not json")
-
-
-@contextlib.asynccontextmanager
-async def leaving_nothing(stack: Any) -> AsyncIterator[None]:
-    """At its end sessions, slots, tasks and file descriptors are as after one whole session, which opens the ways."""
-    async with wire_client(stack.url) as client:
-        await client.audio(900)
-        assert await client.terminate() == (1000, "Session Ended")
-    await stack.is_empty()
-    gc.collect()
-    tasks, files = len(asyncio.all_tasks()), open_files()
-    yield
-    await stack.is_empty()
-    async with asyncio.timeout(20):
-        while len(asyncio.all_tasks()) > tasks or open_files() > files:
-            gc.collect()
-            await asyncio.sleep(0.1)
 
 
 @pytest.mark.parametrize("politely", [True, False], ids=["close", "abort"])
@@ -227,7 +209,3 @@ async def upgrade(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter
 def masked_text(payload: bytes) -> bytes:
     """A text frame of fewer than 126 bytes with a mask of zeros."""
     return bytes([0x81, 0x80 | len(payload)]) + bytes(4) + payload
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))

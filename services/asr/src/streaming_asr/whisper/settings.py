@@ -16,7 +16,8 @@ class Settings:
     """How the model runs; `languages` bounds what a multilingual model may detect, empty: all it knows.
 
     `beam` is for decodes that become final. Offline, a whole clip helps a greedy decode; in short windows a beam of 5
-    makes up for what is missing (tiny.en over 48 clips: 16.9 % of words wrong greedily, 14.0 % with it, offline 12.9 %)
+    makes up for what is missing: tiny.en gets 13.6 % of the words of 48 clips wrong with it, 13.4 % offline
+    (docs/benchmarks.md). In the earlier run that it was chosen by, 16.9 % were wrong greedily and 14.0 % with it, then
     for a third more processor time.
     """
 
