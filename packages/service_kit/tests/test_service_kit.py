@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 from pydantic import Field
 from service_kit.drain import terminate_event
+from service_kit.faults import place_of, way_of
 from service_kit.http import metrics_app, serve_http
 from service_kit.settings import ServiceSettings, load_settings
 
@@ -119,6 +120,21 @@ def test_of_an_exception_type_and_place_are_logged_and_never_its_text(code: str,
     for told in (event, "ValueError", "<string>:5"):
         assert told in line
     assert "aubergine" not in done.stdout + done.stderr
+
+
+def test_the_way_of_an_exception_is_told_from_where_it_was_caught() -> None:
+    def inner() -> None:
+        raise ValueError("aubergine")
+
+    def outer() -> None:
+        inner()
+
+    with pytest.raises(ValueError, match="aubergine") as caught:
+        outer()
+    way = way_of(caught.value)
+    assert [place.rpartition(":")[0] for place in way] == ["test_service_kit.py"] * 3
+    assert way[-1] == place_of(caught.value)
+    assert (way_of(ValueError()), place_of(ValueError())) == ([], "unknown")
 
 
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])

@@ -8,7 +8,7 @@ import sys
 
 import structlog
 
-from service_kit.faults import place_of
+from service_kit.faults import place_of, way_of
 
 # Every request with its whole URL, in which there may be a token; and that a server started, once for each port.
 _TALKATIVE = ("httpx", "httpx2", "httpcore", "httpcore2", "uvicorn", "botocore", "urllib3", "huggingface_hub")
@@ -53,9 +53,11 @@ def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
 
 
 def _type_and_place(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """In place of an exception what it is and where it was raised: its text and its traceback may quote a client."""
+    """In place of an exception what it is, where it was raised and by which way: its text may quote a client."""
     failure = _failure_of(event.pop("exc_info", None))
-    return event if failure is None else {**event, "kind": type(failure).__name__, "place": place_of(failure)}
+    if failure is None:
+        return event
+    return {**event, "kind": type(failure).__name__, "place": place_of(failure), "way": " ".join(way_of(failure))}
 
 
 def _first_words(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
