@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from model_store import default_cache, pull
 from stack_model.hearing import HEARING_FILES
 from streaming_asr.engine import SAMPLE_RATE, Pcm
+from streamingstack.asr.v1 import recognizer_pb2 as pb
 from streamingstack_bench.peer import Delivery, opening, play
 
 from .stand_in_triton import stand_in_triton
@@ -142,7 +144,14 @@ async def test_it_takes_as_many_streams_as_its_environment_says_and_counts_them(
 ) -> None:
     async with live(vad_model, MAX_OPEN_STREAMS="2") as server:
         assert await server.metrics("streams_capacity") == 2
-        streams = [asyncio.create_task(play(server.target, spoken[0], how=Delivery(100, 2.0))) for _ in range(2)]
+        sent = 0
+
+        def count(_: str, message: Any) -> None:
+            nonlocal sent
+            sent += isinstance(message, pb.RecognizeRequest) and message.WhichOneof("message") == "audio"
+
+        one = partial(play, server.target, spoken[0], how=Delivery(100, 2.0), observe=count)
+        streams = [asyncio.create_task(one()) for _ in range(2)]
         await server.takes(2)
         for attempt in (0, 1):  # what is tried again was counted
             with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -158,7 +167,7 @@ async def test_it_takes_as_many_streams_as_its_environment_says_and_counts_them(
         heard = await server.metrics("audio_seconds_total")
         assert heard == pytest.approx(2 * seconds, abs=0.01), "to the last sample, however short the stream's last part"
         chunks = await server.metrics("chunk_latency_seconds_count")
-        assert chunks == 2 * math.ceil(seconds * 10)
+        assert chunks == sent >= 2 * math.ceil(seconds * 10)
         assert 0 < await server.metrics("chunk_latency_seconds_sum") < 2 * chunks
 
 
