@@ -34,7 +34,7 @@ help:  ## This list
 		'CHAOS_SECONDS=600 CHAOS_SEED=1' 'how long chaos lasts, and what it is drawn from' \
 		'CHAOS_SESSIONS=100' 'scripted sessions of chaos; CHAOS_SPEECH=2 of real speech beside them' \
 		'STREAMINGSTACK_AUDIO=FOLDER' 'recordings of benches and chaos, now $(STREAMINGSTACK_AUDIO)' \
-		'IMAGES="gateway asr"' 'which images to build; REGISTRY= TAG= name them, PUSH=yes pushes them' \
+		'IMAGES="gateway asr"' 'which images to build; REGISTRY= TAG= name them, PIN=yes pins bases by digest, PUSH=yes pushes' \
 		'PYTEST_ARGS=' 'for pytest: paths, -k WORDS, -x, --durations=20' \
 		'KUBERNETES=required' 'test fails where no Kubernetes cluster can be raised, and does not only say so' \
 		'WORKERS=$(WORKERS)' 'tests without a stack that run side by side'
@@ -123,9 +123,9 @@ failover: setup  ## Real speech while recognisers are killed, frozen and drained
 placement: setup  ## Simulate 20 gateways behind an ingress: sessions refused, and who finds a new gateway
 	@python -m streamingstack_bench.placement_table --markdown docs/benchmarks.md
 
-images: setup  ## Build the images into archives with bills of materials: IMAGES= REGISTRY= TAG= PUSH= BUILDER=
+images: setup  ## Build the images into archives with bills of materials: IMAGES= REGISTRY= TAG= PIN= PUSH= BUILDER=
 	@$(if $(STANDINS),STANDINS='$(STANDINS)' e2e/images/build,scripts/images) $(IMAGES) \
-		$(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(TAG),--tag '$(TAG)') $(if $(PUSH),--push)
+		$(if $(REGISTRY),--registry '$(REGISTRY)') $(if $(TAG),--tag '$(TAG)') $(if $(PIN),--pin) $(if $(PUSH),--push)
 
 images-check: setup  ## Judge the images that were built: sizes, user, labels, contents, bills of materials
 	@scripts/images --check $(IMAGES)

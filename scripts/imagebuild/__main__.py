@@ -3,6 +3,7 @@
 import argparse
 import fcntl
 import os
+import shlex
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import TextIO
 
 from imagebuild.builder import BuildError, find_builder
 from imagebuild.catalogue import MEGABYTE, Image, reference, select
+from imagebuild.pin import digest_at_registry, pins
 from imagebuild.work import Done, Place, Record, Release, make, read_record
 
 
@@ -43,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tag", help="after it [the project's version]")
     parser.add_argument("--source", default="", help="URL for the label org.opencontainers.image.source")
     parser.add_argument("--cache", default=str(cache), help="folder of the archives [%(default)s]")
+    parser.add_argument(
+        "--pin", action="store_true", help="build on the very digests that the bases' registries tell now"
+    )
     parser.add_argument("--push", action="store_true", help="push to the registry too")
     parser.add_argument("--check", action="store_true", help="build nothing: judge the archives that are there")
     return parser
@@ -53,7 +58,7 @@ def _build(images: Sequence[Image], options: argparse.Namespace, place: Place) -
     release = Release(options.registry, options.tag or version, version, options.source, options.push)
     failed = False
     try:
-        builder = find_builder(os.environ)
+        builder = find_builder(_pinned(images) if options.pin else os.environ)
         for image in images:
             _say(f"images: building {image.name}", file=sys.stderr)
             done = make(image, release, builder, place)
@@ -65,6 +70,16 @@ def _build(images: Sequence[Image], options: argparse.Namespace, place: Place) -
         _say(f"images: {failure}", file=sys.stderr)
         return 1
     return int(failed)
+
+
+def _pinned(images: Sequence[Image]) -> dict[str, str]:
+    """The environment with flags that pin every base."""
+    flags = shlex.split(os.environ.get("BUILD_FLAGS", ""))
+    files = [(Path(image.containerfile).read_text(), image.target) for image in images]
+    found = pins(files, flags, digest_at_registry)
+    for flag in found:
+        _say(f"images: pinned {flag.partition('=')[2]}")
+    return {**os.environ, "BUILD_FLAGS": shlex.join([*flags, *found])}
 
 
 def _line(image: Image, done: Done) -> str:

@@ -84,11 +84,11 @@ class Buildah:
 
     def build(self, order: Order) -> None:
         """See Builder."""
-        _run(*self.build_command(order))
+        run(*self.build_command(order))
 
     def image_id(self, reference: str) -> str:
         """See Builder."""
-        found = _run("buildah", "inspect", "--type", "image", "--format", "{{.FromImageID}}", reference).strip()
+        found = run("buildah", "inspect", "--type", "image", "--format", "{{.FromImageID}}", reference).strip()
         return f"sha256:{found.removeprefix('sha256:')}"
 
     def find_id(self, reference: str) -> str:
@@ -98,17 +98,17 @@ class Buildah:
     def find_digest(self, reference: str) -> str:
         """See Builder."""
         try:
-            return _run("buildah", "inspect", "--type", "image", "--format", "{{.FromImageDigest}}", reference).strip()
+            return run("buildah", "inspect", "--type", "image", "--format", "{{.FromImageDigest}}", reference).strip()
         except BuildError:
             return ""
 
     def save(self, reference: str, folder: Path) -> None:
         """See Builder. To an OCI layout buildah would compress every layer again, each time."""
-        _run("buildah", "push", "--quiet", "--format", "oci", "--disable-compression", reference, f"dir:{folder}")
+        run("buildah", "push", "--quiet", "--format", "oci", "--disable-compression", reference, f"dir:{folder}")
 
     def push(self, reference: str) -> None:
         """See Builder."""
-        _run("buildah", "push", reference, f"docker://{reference}")
+        run("buildah", "push", reference, f"docker://{reference}")
 
 
 @dataclass(frozen=True)
@@ -123,11 +123,11 @@ class Docker:
 
     def build(self, order: Order) -> None:
         """See Builder."""
-        _run(*self.build_command(order))
+        run(*self.build_command(order))
 
     def image_id(self, reference: str) -> str:
         """See Builder."""
-        return _run("docker", "image", "inspect", "--format", "{{.Id}}", reference).strip()
+        return run("docker", "image", "inspect", "--format", "{{.Id}}", reference).strip()
 
     def find_id(self, reference: str) -> str:
         """See Builder."""
@@ -136,7 +136,7 @@ class Docker:
     def find_digest(self, reference: str) -> str:
         """See Builder. BuildKit keeps bases to itself: only one that was pulled by itself is known."""
         try:
-            said = _run("docker", "image", "inspect", "--format", '{{join .RepoDigests "\\n"}}', reference)
+            said = run("docker", "image", "inspect", "--format", '{{join .RepoDigests "\\n"}}', reference)
         except BuildError:
             return ""
         return said.strip().partition("\n")[0].partition("@")[2]
@@ -144,14 +144,14 @@ class Docker:
     def save(self, reference: str, folder: Path) -> None:
         """See Builder."""
         archive = folder.with_suffix(".tar")
-        _run("docker", "save", "--output", str(archive), reference)
+        run("docker", "save", "--output", str(archive), reference)
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
         archive.unlink()
 
     def push(self, reference: str) -> None:
         """See Builder."""
-        _run("docker", "push", reference)
+        run("docker", "push", reference)
 
 
 def find_builder(environment: Mapping[str, str]) -> Builder:
@@ -161,7 +161,7 @@ def find_builder(environment: Mapping[str, str]) -> Builder:
     if wanted == "buildah" and shutil.which("buildah"):
         return Buildah(flags)
     if wanted == "docker" and shutil.which("docker"):
-        _run("docker", "version", "--format", "{{.Server.Version}}")
+        run("docker", "version", "--format", "{{.Server.Version}}")
         if not _has_buildx():
             raise BuildError("docker has no buildx; install it (apt-get install docker-buildx-plugin), or buildah")
         return Docker(flags)
@@ -170,7 +170,7 @@ def find_builder(environment: Mapping[str, str]) -> Builder:
 
 def _has_buildx() -> bool:
     try:
-        _run("docker", "buildx", "version")
+        run("docker", "buildx", "version")
     except BuildError:
         return False
     return True
@@ -183,7 +183,7 @@ def _found(builder: Builder, reference: str) -> str:
         return ""
 
 
-def _run(*command: str) -> str:
+def run(*command: str) -> str:
     """Standard output; raises BuildError with the end of what the program said."""
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode != 0:

@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _ARGUMENT = re.compile(r"\$\{(\w+)\}|\$(\w+)")
 
@@ -32,9 +32,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Containerfile:
-    """All stages, in order."""
+    """All stages, in order, and the ARGs before them."""
 
     stages: tuple[Stage, ...]
+    arguments: Mapping[str, str] = field(default_factory=dict)
 
     def stage(self, target: str | None) -> Stage:
         """The stage of this name, the last one where it is None; raises ValueError."""
@@ -100,7 +101,7 @@ def parse_containerfile(text: str, build_args: Mapping[str, str] | None = None) 
             raise ValueError(f"line {instruction.line}: {instruction.word} before FROM")
     if not stages:
         raise ValueError("no FROM")
-    return Containerfile(tuple(stages))
+    return Containerfile(tuple(stages), arguments)
 
 
 def _instructions(text: str) -> list[Instruction]:
