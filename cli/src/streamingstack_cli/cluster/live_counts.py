@@ -50,8 +50,8 @@ async def live_counts(cluster: Cluster, namespace: str, stack: str) -> Counts:
     by_part: dict[str, list[Load]] = {}
     for pod, load in zip(asked, told, strict=True):
         by_part.setdefault(pod["metadata"]["labels"].get(names.POOL, ""), []).append(load or Load(silent=1))
-    found = {part: summed(loads) for part, loads in by_part.items() if any(load.active is not None for load in loads)}
-    return found.pop("", None), {part: load for part, load in found.items() if load}
+    found = {part: load for part, loads in by_part.items() if (load := summed(loads))}
+    return found.pop("", None), found
 
 
 def _component(pod: Object) -> str:

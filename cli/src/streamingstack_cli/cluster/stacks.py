@@ -110,9 +110,9 @@ def _with_live(part: Part, told: Load | None) -> Part:
 
 
 def summed(loads: Iterable[Load]) -> Load | None:
-    """All of them together; None where there is none."""
+    """All of them together; None where no pod said anything."""
     told = list(loads)
-    if not told:
+    if all(load.active is None for load in told):
         return None
     return Load(
         sum(load.active or 0 for load in told),
