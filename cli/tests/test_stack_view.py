@@ -151,12 +151,16 @@ def test_a_model_that_left_the_spec_is_shown_while_it_drains() -> None:
     assert "Draining" in text_of(stack(*GOOD, models=[entry]))
 
 
-@given(st.lists(st.builds(Load, st.none() | st.integers(0, 99), st.none() | st.integers(0, 99)), max_size=5))
-def test_sums_lose_nothing(loads: list[Load]) -> None:
+COUNTS = st.none() | st.integers(0, 99)
+
+
+@given(st.lists(st.builds(Load, COUNTS, COUNTS, st.integers(0, 1)), max_size=5))
+def test_sums_lose_nothing_and_there_is_none_where_nobody_counted(loads: list[Load]) -> None:
     found = summed(loads)
-    assert (found is None) == (not loads)
+    assert (found is None) == all(load.active is None for load in loads)
     if found:
         assert found.active == sum(load.active or 0 for load in loads)
+        assert found.silent == sum(load.silent for load in loads)
 
 
 @given(

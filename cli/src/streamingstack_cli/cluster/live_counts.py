@@ -50,7 +50,7 @@ async def live_counts(cluster: Cluster, namespace: str, stack: str) -> Counts:
     by_part: dict[str, list[Load]] = {}
     for pod, load in zip(asked, told, strict=True):
         by_part.setdefault(pod["metadata"]["labels"].get(names.POOL, ""), []).append(load or Load(silent=1))
-    found = {part: load for part, loads in by_part.items() if (load := summed(loads))}
+    found = {part: whole for part, loads in by_part.items() if (whole := summed(loads))}
     return found.pop("", None), found
 
 
