@@ -3,10 +3,12 @@
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from e2e_cluster.api_server import ApiServer
+from e2e_cluster.kubernetes_api import KubernetesApi
 from stack_model.api import load_stack
 from stack_model.local import local_ports
 from streaming_asr.triton.launch import TritonFiles
@@ -16,8 +18,11 @@ from streamingstack_bench.scripted import Script, serve_scripted
 from streamingstack_cli.layout import Layout, State
 from streamingstack_cli.processes import LOOPBACK
 
-ROOT = Path(__file__).parents[2]
-EXAMPLES = ROOT / "examples"
+from .doctor_facts import license_issuer, well
+from .site import EXAMPLES, ROOT, Site, made_site
+
+__all__ = ["EXAMPLES", "ROOT", "license_issuer", "well"]
+
 SAID = "Hello there, this is a test. | | Done."
 MODELS = json.dumps([{"speech_model": "universal-streaming-english", "route": "en-default"}])
 
@@ -65,3 +70,26 @@ async def gateway(keys: Path | None = None) -> AsyncIterator[str]:
         )
         async with run_gateway(settings) as running:
             yield f"ws://127.0.0.1:{running.port}"
+
+
+@pytest.fixture(scope="module")
+def known(api_server: ApiServer) -> KubernetesApi:
+    """An API server that knows StreamingStacks."""
+    api = KubernetesApi(api_server.kubeconfig)
+    api.apply_text((ROOT / "crds" / "streamingstacks.yaml").read_text())
+    wait = ("wait", "--for=condition=Established", "crd/streamingstacks.streamingstack.dev", "--timeout=60s")
+    api.kubectl(*wait)
+    return api
+
+
+@pytest.fixture
+def site(known: KubernetesApi) -> Iterator[Site]:
+    with made_site(known) as made:
+        yield made
+
+
+@pytest.fixture
+def elsewhere(known: KubernetesApi) -> Iterator[Site]:
+    """Another namespace."""
+    with made_site(known) as made:
+        yield made
