@@ -29,7 +29,7 @@ from streaming_operator import names
 from streaming_operator.api_server import ApiServer, connect
 from streaming_operator.kinds import CUSTOM_RESOURCE_DEFINITION, POD, SECRET, STACK, Kind
 from subject import SPEAKING, free_port, process
-from talking_pods import gateway_text, run_pod
+from talking_pods import metrics_text, run_pod
 
 SPACE = "bench"
 SERVICE = Kind("", "v1", "Service", "services")
@@ -148,7 +148,7 @@ def _rows(
         return f"{1000 * statistics.quantiles(times, n=100)[round(share * 100) - 1]:.0f} ms"
 
     return [
-        ("pods; stacks; bytes that a pod exports", f"{pods}; {stacks}; {len(gateway_text())}"),
+        ("pods; stacks; bytes that a pod exports", f"{pods}; {stacks}; {len(metrics_text())}"),
         ("pods asked, each every 10 s, that did not answer", silent[0].rpartition(" ")[2] if silent else "0"),
         (f"an answer for one HPA ({pods // stacks} pods, {size} bytes), through the API server: p50", ms(took, 0.5)),
         ("the same: p95", ms(took, 0.95)),

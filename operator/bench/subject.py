@@ -108,18 +108,13 @@ def operator(kubeconfig: Path, *, resync_seconds: int = 300) -> Iterator[Subject
     port = free_port()
     images = ("GATEWAY", "LICENSE_PROXY", "LOAD_BALANCER", "ASR", "ASR_GPU", "MODEL_STORE")
     environment = {
-        **os.environ,
         "KUBECONFIG": str(kubeconfig),
         "PROBE_PORT": str(port),
         "RESYNC_SECONDS": str(resync_seconds),
         **{f"IMAGE_{part}": f"streamingstack/{part.lower()}:bench" for part in images},
     }
-    process = subprocess.Popen([sys.executable, "-m", "streaming_operator", "run"], env=environment)
-    try:
-        yield Subject(process, port)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+    with process([sys.executable, "-m", "streaming_operator", "run"], environment) as child:
+        yield Subject(child, port)
 
 
 async def until_up(subject: Subject) -> None:
