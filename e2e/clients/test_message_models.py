@@ -31,7 +31,7 @@ async def test_the_clients_models_take_every_message(
     assert {message["type"] for message in sent} == set(kinds)
     file = tmp_path / "messages.jsonl"
     file.write_text("".join(json.dumps(message) + "\n" for message in sent))
-    told = await run_client(client, "", client=models, messages=str(file))
+    told = await run_client(client, "", models=models, messages=str(file))
     assert told.code == 0, told.log
     assert told.of("refused") == []
     assert [event["type"] for event in told.of("parsed")] == [message["type"] for message in sent]

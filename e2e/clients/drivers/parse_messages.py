@@ -1,4 +1,4 @@
-"""Parses messages that a server sent with the models of a client: `parameters` name the client and a file of JSON lines."""
+"""Parses messages that a server sent with the models of a client: `parameters` name these models and a file of JSON lines."""
 
 import importlib
 import json
@@ -16,7 +16,7 @@ MODELS = {
 def main() -> None:
     """Tell of each message whether its model takes it."""
     parameters = read_order()["parameters"]
-    module, suffix = MODELS[parameters["client"]]
+    module, suffix = MODELS[parameters["models"]]
     models = importlib.import_module(module)
     for line in Path(parameters["messages"]).read_text().splitlines():
         message = json.loads(line)
