@@ -63,7 +63,7 @@ def _value(name: str, item: Schema) -> str:
     if "enum" in kind:
         return " or ".join(f"`{value}`" for value in kind["enum"])
     names = {"array": "JSON list", "object": "JSON object", "integer": "whole number", "boolean": "boolean"}
-    return names.get(kind["type"], kind["type"])
+    return names.get(kind["type"], str(kind["type"]))
 
 
 def _default(name: str, item: Schema) -> str:
