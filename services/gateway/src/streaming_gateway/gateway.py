@@ -16,6 +16,7 @@ from streaming_gateway.auth import Authenticator, credential
 from streaming_gateway.catalogue import Catalogue
 from streaming_gateway.goodbye import close, refuse
 from streaming_gateway.license import License
+from streaming_gateway.limits import SessionLimits
 from streaming_gateway.link import (
     BudgetSpentError,
     LinkLostError,
@@ -29,7 +30,7 @@ from streaming_gateway.metrics import GatewayMetrics
 from streaming_gateway.parameters import SessionConfig, read_query, resolve
 from streaming_gateway.problems import GOING_AWAY, Closing, Problem, at_capacity, cancelled, unauthorized
 from streaming_gateway.report import SessionReport
-from streaming_gateway.session import Session, SessionLimits
+from streaming_gateway.session import Session
 from streaming_gateway.usage import Usage
 
 _log = get_logger(__name__)
@@ -131,7 +132,8 @@ class Gateway:
         token = parse_qs(query).get("token", [None])[-1]
         tenant = self._gates.auth.tenant(credential(connection.request.headers.get_all("Authorization"), token))
         parameters, unknown = read_query(query)
-        config = resolve(parameters, self._gates.catalogue())
+        route = connection.request.headers.get_all("X-Model-Version")
+        config = resolve(parameters, self._gates.catalogue(), route[-1].strip() if route else "")
         if unknown:
             _log.info("unknown parameters ignored", count=len(unknown))
         names = {config.model.speech_model, config.model.route}
