@@ -44,10 +44,11 @@ async def test_livekit_as_it_comes_asks_for_universal_3(stack: Any, recording: P
     assert len(told.of("start_of_speech")) == 2
 
 
-async def test_livekit_learns_the_code_of_a_refusal(plain_stack: Any) -> None:
-    told = await run_client(OLD_LIVEKIT, plain_stack.url, model="u3-rt-pro")
+@pytest.mark.parametrize("client", [LIVEKIT, OLD_LIVEKIT], ids=lambda client: client.name)
+async def test_livekit_learns_the_code_of_a_refusal(plain_stack: Any, recording: Path, client: Client) -> None:
+    told = await run_client(client, plain_stack.url, audio=recording, speed=1.0, model="u3-rt-pro")
     assert told.code != 0
-    assert {error["kind"] for error in told.of("error")} == {"APIStatusError"}
+    assert {(error["kind"], error["code"]) for error in told.of("error")} == {("APIStatusError", 3006)}
 
 
 @pytest.mark.check(105)
