@@ -1,7 +1,7 @@
 """Environments of the real clients: one for each, made from the lock files beside this module.
 
-`python e2e/clients/client_environments.py [NAME...]` makes those that are missing or out of date and says so; tests make
-what they need themselves, which then is a look at a stamp.
+`python e2e/clients/client_environments.py [NAME...]` makes those that are missing or out of date and says so. Tests
+make what they need themselves, which then is a look at a stamp.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ def node() -> Path:
 def _ensured(name: str) -> Path:
     folder, stamp = ENVIRONMENTS / name, ENVIRONMENTS / f"{name}.ready"
     wanted = _fingerprint(name)
-    if _says(stamp, wanted):
+    if _says(stamp, wanted) and folder.exists():
         return folder
     ENVIRONMENTS.mkdir(exist_ok=True)
     with _alone(name):
@@ -55,7 +55,7 @@ def _ensured(name: str) -> Path:
             since = time.monotonic()
             _make(name, folder)
             stamp.write_text(wanted)
-            print(f"clients: {name} is installed, in {time.monotonic() - since:.0f} s", file=sys.stderr)
+            sys.stderr.write(f"clients: {name} is installed, in {time.monotonic() - since:.0f} s\n")
     return folder
 
 
@@ -84,7 +84,13 @@ def _run(name: str, command: list[str], folder: Path = HERE, **more: str) -> Non
     environment = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONPATH")}
     try:
         done = subprocess.run(
-            command, cwd=folder, env={**environment, **more}, capture_output=True, text=True, timeout=_MOST_SECONDS
+            command,
+            check=False,
+            cwd=folder,
+            env={**environment, **more},
+            capture_output=True,
+            text=True,
+            timeout=_MOST_SECONDS,
         )
     except subprocess.TimeoutExpired:
         raise ClientEnvironmentError(

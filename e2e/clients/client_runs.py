@@ -19,7 +19,7 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True)
 class Client:
-    """`environment` is a name in pyproject.toml, None for this one; `driver` a file in drivers/, or the JavaScript one."""
+    """`environment` is a name in pyproject.toml, None for this one; `driver` a file in drivers/ or javascript/."""
 
     name: str
     environment: str | None
@@ -70,7 +70,7 @@ async def run_client(
     authority: Path | None = None,
     **parameters: Any,
 ) -> Told:
-    """Run it to its end. `authority` is a PEM file that it shall trust, by what its language reads from the environment.
+    """Run it to its end. `authority` is a PEM file that it shall trust, told by its language's own variable.
 
     Raises ClientEnvironmentError where the client cannot be installed, AssertionError where it does not end.
     """
@@ -94,7 +94,8 @@ async def run_client(
         with contextlib.suppress(ProcessLookupError):
             process.kill()
     assert process.returncode is not None
-    return Told([json.loads(line) for line in out.splitlines()], process.returncode, log.decode(errors="replace")[-4000:])
+    events = [json.loads(line) for line in out.splitlines()]
+    return Told(events, process.returncode, log.decode(errors="replace")[-4000:])
 
 
 EXAMPLE = Client("example client", None, "example_client.py")

@@ -1,4 +1,4 @@
-"""For the real clients: a gateway before a scripted recogniser, with TLS where they want it, and what is spoken to it."""
+"""For the real clients: a gateway before a scripted recogniser, its certificates, and what is spoken to it."""
 
 import wave
 from collections.abc import AsyncIterator

@@ -69,9 +69,7 @@ async def test_pipecat_gets_a_formatted_final_when_its_voice_activity_stops(
 
 async def test_pipecat_as_it_comes_asks_for_universal_3(stack: Any, utterances: Path) -> None:
     async with stack(spoken_twice(), replacing=True) as running:
-        told = await run_client(
-            PIPECAT, running.url + "/v3/ws", audio=utterances, speed=2.0, model="universal-3-6-pro"
-        )
+        told = await run_client(PIPECAT, running.url + "/v3/ws", audio=utterances, speed=2.0, model="universal-3-6-pro")
     ended_well(told)
     assert " ".join(told.texts("transcription", formatted=True)) == f"{SAID} {SAID}"
 

@@ -36,9 +36,7 @@ def completed(told: Told, *, seconds: float) -> None:
 async def test_the_python_sdk_completes_a_session(
     plain_stack: Any, recording: Path, client: Client, parameters: dict[str, Any], finals: tuple[list[str], list[str]]
 ) -> None:
-    told = await run_client(
-        client, plain_stack.url, audio=recording, sample_rate=16_000, **MODEL, **parameters
-    )
+    told = await run_client(client, plain_stack.url, audio=recording, sample_rate=16_000, **MODEL, **parameters)
     completed(told, seconds=3)
     assert (told.finals(formatted=False), told.finals(formatted=True)) == finals
     assert told.one("connected")["seconds"] < 1.5
@@ -77,9 +75,7 @@ async def test_older_versions_complete_a_session(
     plain_stack: Any, recording: Path, version: str, asynchronous: bool
 ) -> None:
     client = python_sdk(version, asynchronous=asynchronous)
-    told = await run_client(
-        client, plain_stack.url, audio=recording, sample_rate=16_000, format_turns=True, **MODEL
-    )
+    told = await run_client(client, plain_stack.url, audio=recording, sample_rate=16_000, format_turns=True, **MODEL)
     completed(told, seconds=3)
     assert told.finals(formatted=True) == FINALS
 

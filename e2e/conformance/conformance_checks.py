@@ -10,7 +10,7 @@ SECTIONS: dict[str, dict[int, str]] = {
         4: "`Begin` is the first frame, a text, within a second of connecting",
         5: "`Begin.id` is a UUID, another for each session",
         6: "`Begin.expires_at` is an integer, three hours from now",
-        7: "`Begin.configuration` names the model that was asked for, its mode (null for Universal-Streaming) and a version",
+        7: "`Begin.configuration` names the model asked for, its mode (null for Universal-Streaming) and a version",
         8: "Neither `Authorization` nor token: refused with 1008, `Missing Authorization header`, no `Begin`",
         9: "An empty `Authorization`: the same",
         10: "Without a header, `?token=anything` opens a session where any key does",
@@ -33,7 +33,7 @@ SECTIONS: dict[str, dict[int, str]] = {
         25: "`end_of_turn_confidence_threshold=1.5`: 3006",
         26: "`vad_threshold=-0.1`: 3006",
         27: "A hundred and one keyterms: 3006, `Max 100 items`",
-        28: "A keyterm of 60 characters: it alone is ignored",
+        28: "A keyterm of 60 characters is no error",
         29: "`keyterms_prompt=abc`: 3006, `Invalid JSON array`",
         30: "`keyterms` is another name of `keyterms_prompt`",
         31: "`inactivity_timeout` of 4 and of 3601: 3006; of 5: accepted",
@@ -82,8 +82,7 @@ SECTIONS: dict[str, dict[int, str]] = {
         70: "`format_turns=true` makes no difference",
     },
     "Control messages": {
-        71: "`ForceEndpoint` in mid-speech: the turn ends within a second, formatted too where asked for; the next has the "
-        "next number",
+        71: "`ForceEndpoint` in mid-speech: the turn ends within a second, formatted too if asked for; then the next",
         72: "`ForceEndpoint` twice before any speech: nothing, and the session goes on",
         73: "`KeepAlive`: no reply, and the session goes on",
         74: "`UpdateConfiguration` of `max_turn_silence`: later pauses end turns at it; it is not answered",

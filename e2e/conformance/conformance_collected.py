@@ -1,7 +1,7 @@
 """Which tests are which checks, as pytest itself collects them.
 
-As a plugin (`-p conformance_collected --conformance-to FILE`) it writes one JSON line for each mark of a test; `collected`
-runs pytest so and reads them.
+As a plugin (`-p conformance_collected --conformance-to FILE`) it writes one JSON line for each mark of a test;
+`collected` runs pytest so and reads them.
 """
 
 import json
@@ -22,7 +22,7 @@ MARK = "mark.check("
 
 @dataclass(frozen=True)
 class CheckedBy:
-    """`test` is `path::name` without parameters; `fixtures` are all that it uses, `evaded` whether it may be skipped."""
+    """`test` is `path::name` without parameters, `fixtures` all that it uses, `evaded` whether it may be skipped."""
 
     number: int
     test: str
@@ -64,10 +64,11 @@ def collected(files: Sequence[Path] | None = None) -> list[CheckedBy]:
     """Every mark in these files, else in all. Raises RuntimeError where pytest cannot collect them."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "marks.jsonl"
-        command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "conformance_collected", "-p", "no:cacheprovider"]
+        command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         done = subprocess.run(
-            [*command, "--conformance-to", str(out), *(str(file) for file in files or marked_files())],
+            [*command, "-p", __name__, "--conformance-to", str(out), *map(str, files or marked_files())],
+            check=False,
             cwd=ROOT,
             env={**environment, "PYTHONPATH": str(Path(__file__).parent)},
             capture_output=True,

@@ -1,4 +1,4 @@
-"""docs/conformance.md from the checks and the tests that are marked with them: `python e2e/conformance/conformance_page.py`."""
+"""docs/conformance.md from the checks and the tests marked with them: `python e2e/conformance/conformance_page.py`."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -10,12 +10,14 @@ from conformance_collected import ROOT, CheckedBy, collected
 PAGE = ROOT / "docs" / "conformance.md"
 _HEAD = f"""# Conformance
 
-Streaming v3 in {len(CHECKS)} numbered checks, and the tests that make them. Every one talks to a real server over a real
-socket: to the gateway before a scripted recogniser, whose words are known to the millisecond (`services/gateway`), to a whole
-local stack with real speech (`e2e/local`), or to either through another maker's client, unmodified (`e2e/clients`; see
-[Clients](clients.md)). `make test` runs them all; a number without a test fails it.
+Streaming v3 in {len(CHECKS)} numbered checks, and the tests that make them. Every one talks to a real server over a
+real socket: to the gateway before a scripted recogniser, whose words are known to the millisecond
+(`services/gateway`), to a whole local stack with real speech (`e2e/local`), or to either through another maker's
+client, unmodified (`e2e/clients`; see [Clients](clients.md)). `make test` runs them all; a number without a test
+fails it.
 
-*Refused with N*: the last message is an `Error` with that code, the close has the same code, and no `Termination` is sent.
+A number such as 3006 is the code of an `Error`, which is the last message, and of the close that follows; no
+`Termination` is sent then. A clean end is `Termination`, then close 1000.
 This page is made by `make generate` from the marks of the tests.
 """
 

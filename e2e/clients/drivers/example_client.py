@@ -18,14 +18,14 @@ async def main() -> None:
     """One session; a close that is not clean ends it with an exception."""
     order = read_order()
     query = {"sample_rate": 16_000, "format_turns": "true", **order["parameters"]}
-    async with connect(f"{order['url']}?{urlencode(query)}", additional_headers={"Authorization": order["key"]}) as socket:
+    headers = {"Authorization": order["key"]}
+    async with connect(f"{order['url']}?{urlencode(query)}", additional_headers=headers) as socket:
         writing = asyncio.create_task(write(socket, order))
         try:
             while True:
                 read(json.loads(await socket.recv()))
-        except ConnectionClosedOK as closed:
-            assert closed.rcvd is not None
-            tell("closed", code=closed.rcvd.code, reason=closed.rcvd.reason)
+        except ConnectionClosedOK:
+            tell("closed", code=socket.close_code, reason=socket.close_reason)
         await writing
     tell("completed")
 

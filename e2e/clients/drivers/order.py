@@ -1,8 +1,8 @@
 """What every driver of a Python client is given and how it tells what the client gave it.
 
-A driver is run as `python driver.py ORDER`, with ORDER in JSON: `url` (as this client wants it), `key`, `audio` (a WAV file
-of 16 kHz mono s16le, or none), `speed` (times real time; none is: as fast as it goes) and `parameters` of the client's own.
-It prints one JSON object a line: what the client's public API gave, and nothing of ours.
+A driver is run as `python driver.py ORDER`, with ORDER in JSON: `url` (as this client wants it), `key`, `audio` (a WAV
+file of 16 kHz mono s16le, or none), `speed` (times real time; none is: as fast as it goes) and `parameters` of the
+client's own. It prints one JSON object a line: what the client's public API gave, and nothing of ours.
 """
 
 import json
@@ -23,7 +23,8 @@ def read_order() -> dict[str, Any]:
 
 def tell(event: str, **more: Any) -> None:
     """Print one thing that happened."""
-    print(json.dumps({"event": event, **more}), flush=True)
+    sys.stdout.write(json.dumps({"event": event, **more}) + "\n")
+    sys.stdout.flush()
 
 
 def chunks(order: dict[str, Any], milliseconds: int = CHUNK_MS) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Parses messages that a server sent with the models of a client: `parameters` name these models and a file of JSON lines."""
+"""Parses what a server sent with the models of a client: `parameters` name these `models` and a file of `messages`."""
 
 import importlib
 import json

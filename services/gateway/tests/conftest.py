@@ -20,6 +20,7 @@ from streamingstack_bench.coded_audio import coded_pcm
 from streamingstack_bench.scripted import Script, serve_scripted
 from streamingstack_bench.told import Told
 
+
 @pytest.fixture
 def stack() -> Any:
     """`async with stack(script, replacing=..., capacity=..., **settings) as running: ...`."""

@@ -46,7 +46,9 @@ class Stack:
 
 
 @contextlib.asynccontextmanager
-async def scripted_gateway(script: Script | None = None, *, replacing: bool = False, capacity: int = 28, **settings: Any) -> Any:
+async def scripted_gateway(
+    script: Script | None = None, *, replacing: bool = False, capacity: int = 28, **settings: Any
+) -> Any:
     """Both while the context is open; `settings` are the gateway's. Yields a Stack."""
     models = [UNIVERSAL_3] if replacing else [ENGLISH, MULTILINGUAL]
     defaults = {"host": "127.0.0.1", "port": 0, "metrics_port": 0, "models": json.dumps(models), "drain_seconds": 0}
