@@ -36,7 +36,7 @@ async def test_short_frames_without_end_are_refused_but_not_at_once(plain_stack:
         sent = 0
         with contextlib.suppress(ConnectionClosed):
             while time.monotonic() - since < 10:
-                await client.connection.send(bytes(640))
+                await client.raw(bytes(640))
                 sent += 1
                 await asyncio.sleep(0.02)
         assert (await listening.end())[0] == 3007
