@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from client_runs import JAVASCRIPT_SDK, run_client
 
-PARAMETERS = {"speechModel": "universal-streaming-english", "formatTurns": True}
+PARAMETERS: dict[str, Any] = {"speechModel": "universal-streaming-english", "formatTurns": True}
 PATH = "/v3/ws"
 
 

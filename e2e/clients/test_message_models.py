@@ -40,9 +40,10 @@ async def test_the_clients_models_take_every_message(
 async def every_kind(stack: Any) -> list[dict[str, Any]]:
     """What sessions of each family are sent, one that is refused among them."""
     sent: list[dict[str, Any]] = []
-    multilingual = {"speech_model": "universal-streaming-multilingual", "language_detection": "true"}
+    multilingual: dict[str, Any] = {"speech_model": "universal-streaming-multilingual", "language_detection": "true"}
     async with stack() as running:
-        for query in ({}, {"format_turns": "true"}, multilingual, {"speech_model": "nope"}):
+        queries: list[dict[str, Any]] = [{}, {"format_turns": "true"}, multilingual, {"speech_model": "nope"}]
+        for query in queries:
             sent += await session(running.url, **query)
         async with wire_client(running.url, session_heartbeat="true", opted_in=frozenset({"Heartbeat"})) as client:
             await client.until(lambda message: message["type"] == "Heartbeat", 8)
@@ -52,7 +53,7 @@ async def every_kind(stack: Any) -> list[dict[str, Any]]:
     return sent
 
 
-async def session(url: str, *, universal3: bool = False, **query: str) -> list[dict[str, Any]]:
+async def session(url: str, *, universal3: bool = False, **query: Any) -> list[dict[str, Any]]:
     """The messages of one session."""
     async with wire_client(url, universal3=universal3, **query) as client:
         if (await client.next() or {})["type"] == "Begin":

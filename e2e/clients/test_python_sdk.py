@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from client_runs import PYTHON_SDK, PYTHON_SDK_ASYNC, Client, Told, python_sdk, run_client
 
-MODEL = {"speech_model": "universal-streaming-english"}
+MODEL: dict[str, Any] = {"speech_model": "universal-streaming-english"}
 FINALS = ["Hello there, this is a test.", "Done."]
 PLAIN_FINALS = ["hello there this is a test", "done"]
 # `ws://` as part of the host came with 0.64; before, the scheme is fixed.
@@ -84,7 +84,7 @@ async def test_older_versions_complete_a_session(
 async def test_versions_that_know_no_ws_complete_a_session_over_tls(
     stack: Any, certificates: Any, recording: Path, version: str
 ) -> None:
-    model = {} if version in WITHOUT_MODELS else MODEL
+    model: dict[str, Any] = {} if version in WITHOUT_MODELS else MODEL
     async with stack(**certificates.settings) as running:
         told = await run_client(
             python_sdk(version),

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+from typing import Any
 
 import jiwer
 import numpy as np
@@ -23,7 +24,7 @@ normal = EnglishTextNormalizer()
 def reference() -> str:
     """What the recording says."""
     entries = map(json.loads, (AUDIO / "manifest.jsonl").read_text().splitlines())
-    return next(entry["reference"] for entry in entries if entry["file"] == RECORDING.name)
+    return next(str(entry["reference"]) for entry in entries if entry["file"] == RECORDING.name)
 
 
 def encoded(rate: int, subtype: str) -> bytes:
@@ -37,7 +38,7 @@ def encoded(rate: int, subtype: str) -> bytes:
 
 async def error_rate(stack: LocalStack, rate: int, encoding: str, audio: bytes) -> float:
     """Word error rate of a whole session, in percent."""
-    query = {"speech_model": "universal-streaming-english", "sample_rate": rate, "encoding": encoding}
+    query: dict[str, Any] = {"speech_model": "universal-streaming-english", "sample_rate": rate, "encoding": encoding}
     step = len(audio) * STEP_MS // round(1000 * soundfile.info(RECORDING).duration)
     async with wire_client(stack.url, key=stack.api_key, **query) as client:
         client.rules.audio_ms = round(1000 * soundfile.info(RECORDING).duration) + 1
@@ -50,13 +51,10 @@ async def error_rate(stack: LocalStack, rate: int, encoding: str, audio: bytes) 
 
 
 @pytest.mark.check(62)
-@pytest.mark.parametrize(
-    ("rate", "encoding", "subtype"), [(8000, "pcm_mulaw", "ULAW"), (48_000, "pcm_s16le", "PCM_16")]
-)
-async def test_other_encodings_and_rates_are_heard_as_well(
-    local_stack: LocalStack, rate: int, encoding: str, subtype: str
-) -> None:
-    usual = await error_rate(local_stack, RATE, "pcm_s16le", encoded(RATE, "PCM_16"))
-    other = await error_rate(local_stack, rate, encoding, encoded(rate, subtype))
+async def test_other_encodings_and_rates_are_heard_as_well(local_stack: LocalStack) -> None:
+    kinds = [(RATE, "pcm_s16le", "PCM_16"), (8000, "pcm_mulaw", "ULAW"), (48_000, "pcm_s16le", "PCM_16")]
+    usual, *others = await asyncio.gather(
+        *(error_rate(local_stack, rate, encoding, encoded(rate, subtype)) for rate, encoding, subtype in kinds)
+    )
     assert usual <= 15
-    assert abs(other - usual) <= 5
+    assert [other for other in others if abs(other - usual) > 5] == []

@@ -67,7 +67,7 @@ async def test_odd_and_empty_frames_harm_nothing(stack: Any) -> None:
 
 @pytest.mark.check(93)
 async def test_who_asks_for_it_is_ended_when_silent_and_not_while_alive_or_heard(plain_stack: Any) -> None:
-    query = {"inactivity_timeout": 5}
+    query: dict[str, Any] = {"inactivity_timeout": 5}
     async with (
         wire_client(plain_stack.url, **query) as silent,
         wire_client(plain_stack.url, **query) as alive,

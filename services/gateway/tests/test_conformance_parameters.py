@@ -7,7 +7,7 @@ import pytest
 from conversations import refusal, session, utterances
 from streamingstack_bench.wire_client import wire_client
 
-UNIVERSAL_3 = {"speech_model": "universal-3-5-pro"}
+UNIVERSAL_3: dict[str, Any] = {"speech_model": "universal-3-5-pro"}
 MANY = json.dumps(["term"] * 101)
 # What Pipecat 1.14 sends to a Universal-Streaming model.
 PIPECAT = {

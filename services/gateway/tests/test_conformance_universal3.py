@@ -9,7 +9,7 @@ from conversations import Listening, session, utterances
 from streamingstack_bench.wire_client import wire_client
 from streamingstack_bench.wire_rules import Message
 
-UNIVERSAL_3 = {"speech_model": "universal-3-5-pro"}
+UNIVERSAL_3: dict[str, Any] = {"speech_model": "universal-3-5-pro"}
 TALK = utterances("Hello there,", 300, "this is a test.", 2000, "Done.")
 TALK_MS = 6000
 
@@ -67,7 +67,7 @@ async def test_partials_are_unfinished_and_ends_are_final_and_formatted(stack: A
     ],
 )
 async def test_with_short_silences_every_pause_ends_the_turn(
-    stack: Any, query: dict[str, int], turns: list[str]
+    stack: Any, query: dict[str, Any], turns: list[str]
 ) -> None:
     async with stack(utterances("one two", 500, "three", 500, "four"), replacing=True) as running:
         client = await session(running.url, 4000, **UNIVERSAL_3, **query)
@@ -77,9 +77,8 @@ async def test_with_short_silences_every_pause_ends_the_turn(
 @pytest.mark.check(70)
 async def test_format_turns_makes_no_difference(stack: Any) -> None:
     async with stack(TALK, replacing=True) as running:
-        plain, formatted = [
-            await session(running.url, TALK_MS, **UNIVERSAL_3, **query) for query in ({}, {"format_turns": "true"})
-        ]
+        plain = await session(running.url, TALK_MS, **UNIVERSAL_3)
+        formatted = await session(running.url, TALK_MS, format_turns="true", **UNIVERSAL_3)
     ended = [[turn for turn in client.turns if turn["end_of_turn"]] for client in (plain, formatted)]
     assert ended[0] == ended[1]
     assert len(ended[0]) == 2
