@@ -1,10 +1,12 @@
 """The Python SDK, unchanged, in every version that marks a change of it."""
 
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
 from client_runs import PYTHON_SDK, PYTHON_SDK_ASYNC, Client, Told, python_sdk, run_client
+from websockets.asyncio.client import connect
 
 MODEL: dict[str, Any] = {"speech_model": "universal-streaming-english"}
 FINALS = ["Hello there, this is a test.", "Done."]
@@ -67,6 +69,18 @@ async def test_the_python_sdk_trusts_an_authority_of_ones_own(
         )
     completed(told, seconds=3)
     assert told.finals(formatted=True) == FINALS
+
+
+async def test_no_ticket_comes_between_an_old_sdk_and_its_upgrade(stack: Any, certificates: Any) -> None:
+    """Where one does, versions before 1.8 now and then send no upgrade at all, and their connect times out."""
+    trusting = ssl.create_default_context(cafile=certificates.authority)
+    async with stack(**certificates.settings) as running:
+        url = running.url.replace("ws://", "wss://")
+        async with connect(url, ssl=trusting, additional_headers={"Authorization": "self-hosted"}) as connection:
+            assert '"Begin"' in str(await connection.recv())
+            secured = connection.transport.get_extra_info("ssl_object")
+            assert secured.version() == "TLSv1.3"
+            assert not secured.session.has_ticket
 
 
 @pytest.mark.parametrize("version", WITH_A_SCHEME)
