@@ -104,8 +104,10 @@ PYTHON_SDK_ASYNC = Client("Python SDK 1.8.2, asynchronous", None, "python_sdk_as
 JAVASCRIPT_SDK = Client("JavaScript SDK 4.41.5", "javascript", "client.mjs")
 LIVEKIT = Client("LiveKit 1.8.9", "livekit", "livekit_plugin.py")
 OLD_LIVEKIT = Client("LiveKit 1.4.6", "livekit-1-4-6", "livekit_plugin.py")
+OLDEST_LIVEKIT = Client("LiveKit 1.2.14", "livekit-1-2-14", "livekit_fixed_url.py")
 PIPECAT = Client("Pipecat 1.14.0", "pipecat", "pipecat_service.py")
 OLD_PIPECAT = Client("Pipecat 0.0.104", "pipecat-0-0-104", "pipecat_service.py")
+OLDEST_PIPECAT = Client("Pipecat 0.0.85", "pipecat-0-0-85", "pipecat_transport.py")
 
 
 def python_sdk(version: str, *, asynchronous: bool = False) -> Client:

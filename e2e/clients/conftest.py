@@ -12,6 +12,7 @@ from scripted_gateway import Stack, scripted_gateway
 
 AUDIO = Path(__file__).resolve().parents[2] / "examples" / "audio"
 RATE = 16_000
+VENDOR = "streaming.assemblyai.com"
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,10 @@ async def plain_stack() -> AsyncIterator[Stack]:
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Of an authority of our own, for this machine's own address."""
+    """Of an authority of our own, for this machine's own address, and for the vendor's that some clients insist on."""
     folder = tmp_path_factory.mktemp("certificates")
     authority = trustme.CA()
-    served = authority.issue_cert("127.0.0.1", "localhost")
+    served = authority.issue_cert("127.0.0.1", VENDOR)
     made = Certificates(folder / "authority.pem", folder / "certificate.pem", folder / "key.pem")
     authority.cert_pem.write_to_path(made.authority)
     made.certificate.write_bytes(b"".join(part.bytes() for part in served.cert_chain_pems))

@@ -4,7 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client_runs import LIVEKIT, OLD_LIVEKIT, OLD_PIPECAT, PIPECAT, Client, Told, run_client
+from client_runs import (
+    LIVEKIT,
+    OLD_LIVEKIT,
+    OLD_PIPECAT,
+    OLDEST_LIVEKIT,
+    OLDEST_PIPECAT,
+    PIPECAT,
+    Client,
+    Told,
+    run_client,
+)
 from streamingstack_bench.scripted import Script, ScriptWord
 
 ENGLISH = "universal-streaming-english"
@@ -34,6 +44,18 @@ async def test_livekit_gets_one_final_transcript_a_turn(plain_stack: Any, record
     assert told.texts("preflight_transcript") == ["hello there this is a test", "done"]
     assert told.texts("interim_transcript")[0] == "hello"
     await plain_stack.is_empty()
+
+
+async def test_livekit_1_2_is_content_where_the_vendor_s_own_name_leads_here(
+    stack: Any, certificates: Any, recording: Path
+) -> None:
+    async with stack(**certificates.settings) as running:
+        told = await run_client(
+            OLDEST_LIVEKIT, running.url, audio=recording, authority=certificates.authority, format_turns=True
+        )
+    ended_well(told)
+    assert told.texts("final_transcript") == FINALS
+    assert told.of("interim_transcript")
 
 
 async def test_livekit_as_it_comes_asks_for_universal_3(stack: Any, recording: Path) -> None:
@@ -67,6 +89,17 @@ async def test_pipecat_gets_a_formatted_final_when_its_voice_activity_stops(
     assert told.of("interim")
 
 
+async def test_pipecat_0_0_85_gets_a_formatted_final_when_the_voice_activity_of_its_transport_stops(
+    stack: Any, utterances: Path
+) -> None:
+    async with stack(spoken_twice()) as running:
+        told = await run_client(OLDEST_PIPECAT, running.url + "/v3/ws", audio=utterances, speed=2.0)
+        await running.is_empty()
+    ended_well(told)
+    assert " ".join(told.texts("transcription", formatted=True)) == f"{SAID} {SAID}"
+    assert len(told.of("transcription")) <= len(told.of("voice_stopped"))
+
+
 async def test_pipecat_as_it_comes_asks_for_universal_3(stack: Any, utterances: Path) -> None:
     async with stack(spoken_twice(), replacing=True) as running:
         told = await run_client(PIPECAT, running.url + "/v3/ws", audio=utterances, speed=2.0, model="universal-3-6-pro")
@@ -78,4 +111,5 @@ def ended_well(told: Told) -> None:
     """To its end, and nobody was told of any trouble."""
     assert told.code == 0, told.log
     assert told.of("error") == []
+    assert "ERROR" not in told.log, "what a framework only logs"
     assert told.one("completed")

@@ -21,8 +21,9 @@ PIPECAT_MESSAGES = ["Begin", "Turn", "SpeechStarted", "Termination"]
         (SDK, "python-sdk", SDK_MESSAGES),
         (Client("Pipecat 1.14.0", "pipecat", "parse_messages.py"), "pipecat", PIPECAT_MESSAGES),
         (Client("Pipecat 0.0.104", "pipecat-0-0-104", "parse_messages.py"), "pipecat", PIPECAT_MESSAGES),
+        (Client("Pipecat 0.0.85", "pipecat-0-0-85", "parse_messages.py"), "pipecat", ["Begin", "Turn", "Termination"]),
     ],
-    ids=["Python SDK 1.8.2", "Pipecat 1.14.0", "Pipecat 0.0.104"],
+    ids=lambda given: given.name if isinstance(given, Client) else "",
 )
 async def test_the_clients_models_take_every_message(
     stack: Any, tmp_path: Path, client: Client, models: str, kinds: list[str]

@@ -1,64 +1,17 @@
-"""Pipecat's service in a pipeline: microphone, Pipecat's own voice activity detection, the service."""
+"""Pipecat's service behind Pipecat's own voice activity detection."""
 
 import asyncio
 from typing import Any
 
-from order import RATE, chunks, read_order, tell, waits
+from order import read_order
 from pipecat.audio.vad.silero import SileroVADAnalyzer
 from pipecat.audio.vad.vad_analyzer import VADParams
-from pipecat.frames.frames import (
-    EndFrame,
-    ErrorFrame,
-    Frame,
-    InputAudioRawFrame,
-    InterimTranscriptionFrame,
-    StartFrame,
-    TranscriptionFrame,
-    VADUserStartedSpeakingFrame,
-    VADUserStoppedSpeakingFrame,
-)
-from pipecat.pipeline.pipeline import Pipeline
-from pipecat.pipeline.runner import PipelineRunner
-from pipecat.pipeline.task import PipelineParams, PipelineTask
+from pipecat.frames.frames import InputAudioRawFrame
+from pipecat.pipeline.task import PipelineTask
 from pipecat.processors.audio.vad_processor import VADProcessor
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.assemblyai import models
 from pipecat.services.assemblyai.stt import AssemblyAISTTService
-
-FRAME_MS = 20
-# After the last frame: for the server to answer what the voice activity detection asked for.
-LINGER_SECONDS = 1.5
-
-
-class Listener(FrameProcessor):
-    """Stands at an end of the pipeline and tells what comes by."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.started = asyncio.Event()
-
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
-        """Tell it and let it go on."""
-        await super().process_frame(frame, direction)
-        if isinstance(frame, StartFrame):
-            self.started.set()
-        elif isinstance(frame, ErrorFrame):
-            tell("error", text=frame.error)
-        elif direction is FrameDirection.DOWNSTREAM:
-            tell_frame(frame)
-        await self.push_frame(frame, direction)
-
-
-def tell_frame(frame: Frame) -> None:
-    """What an agent would be told."""
-    if isinstance(frame, TranscriptionFrame):
-        tell("transcription", text=frame.text, finalized=frame.finalized, formatted=frame.result.turn_is_formatted)
-    elif isinstance(frame, InterimTranscriptionFrame):
-        tell("interim", text=frame.text)
-    elif isinstance(frame, VADUserStartedSpeakingFrame):
-        tell("voice_started")
-    elif isinstance(frame, VADUserStoppedSpeakingFrame):
-        tell("voice_stopped")
+from pipecat_conversation import converse
 
 
 def service(order: dict[str, Any]) -> AssemblyAISTTService:
@@ -72,26 +25,14 @@ def service(order: dict[str, Any]) -> AssemblyAISTTService:
 
 
 async def main() -> None:
-    """One conversation, from the pipeline's start to its end."""
+    """One conversation."""
+
+    async def hear(task: PipelineTask, frame: InputAudioRawFrame) -> None:
+        await task.queue_frame(frame)
+
     order = read_order()
-    microphone, application = Listener(), Listener()
     voice = VADProcessor(vad_analyzer=SileroVADAnalyzer(params=VADParams(stop_secs=0.2)))
-    task = PipelineTask(
-        Pipeline([microphone, voice, service(order), application]),
-        params=PipelineParams(audio_in_sample_rate=RATE),
-        cancel_on_idle_timeout=False,
-    )
-
-    async def speak() -> None:
-        await application.started.wait()
-        for piece, wait in waits(order, chunks(order, FRAME_MS)):
-            await asyncio.sleep(wait)
-            await task.queue_frame(InputAudioRawFrame(piece, RATE, 1))
-        await asyncio.sleep(LINGER_SECONDS)
-        await task.queue_frame(EndFrame())
-
-    await asyncio.gather(PipelineRunner(handle_sigint=False).run(task), speak())
-    tell("completed")
+    await converse([voice, service(order)], hear, order)
 
 
 if __name__ == "__main__":
