@@ -68,14 +68,17 @@ async def run_client(
     audio: Path | None = None,
     speed: float | None = None,
     authority: Path | None = None,
+    midway: dict[str, Any] | None = None,
     **parameters: Any,
 ) -> Told:
-    """Run it to its end. `authority` is a PEM file that it shall trust, told by its language's own variable.
+    """Run it to its end; drivers/order.py tells what it is given.
 
+    `authority` is a PEM file that it shall trust, told by its language's own variable.
     Raises ClientEnvironmentError where the client cannot be installed, AssertionError where it does not end.
     """
     command = await asyncio.to_thread(client.command)
-    order = {"url": url, "key": key, "audio": audio and str(audio), "speed": speed, "parameters": parameters}
+    said = {"audio": audio and str(audio), "speed": speed, "midway": midway, "parameters": parameters}
+    order = {"url": url, "key": key, **said}
     trust = {} if authority is None else {"SSL_CERT_FILE": str(authority), "NODE_EXTRA_CA_CERTS": str(authority)}
     process = await asyncio.create_subprocess_exec(
         *command,

@@ -18,6 +18,7 @@ from client_runs import (
 from streamingstack_bench.scripted import Script, ScriptWord
 
 ENGLISH = "universal-streaming-english"
+MANY = " ".join(f"word{number}" for number in range(20))  # without a pause, for seven seconds
 FINALS = ["Hello there, this is a test.", "Done."]
 SAID = "You don't mean that you thought me so silly?"
 # Where the recording of the fixture says it, near enough for its voice and the script's to stop together.
@@ -67,6 +68,23 @@ async def test_livekit_as_it_comes_asks_for_universal_3(stack: Any, recording: P
 
 
 @pytest.mark.parametrize("client", [LIVEKIT, OLD_LIVEKIT], ids=lambda client: client.name)
+async def test_livekit_ends_a_turn_midway_and_changes_its_options(stack: Any, utterances: Path, client: Client) -> None:
+    async with stack(Script.of(MANY)) as running:
+        told = await run_client(
+            client,
+            running.url,
+            audio=utterances,
+            speed=4.0,
+            midway={"max_turn_silence": 3000, "keyterms_prompt": ["Helstone"]},
+            model=ENGLISH,
+            format_turns=True,
+        )
+    ended_well(told)
+    assert len(told.texts("final_transcript")) == 2
+    assert " ".join(told.texts("final_transcript")) == MANY
+
+
+@pytest.mark.parametrize("client", [LIVEKIT, OLD_LIVEKIT], ids=lambda client: client.name)
 async def test_livekit_learns_the_code_of_a_refusal(plain_stack: Any, recording: Path, client: Client) -> None:
     told = await run_client(client, plain_stack.url, audio=recording, speed=1.0, model="u3-rt-pro")
     assert told.code != 0
@@ -105,6 +123,25 @@ async def test_pipecat_as_it_comes_asks_for_universal_3(stack: Any, utterances: 
         told = await run_client(PIPECAT, running.url + "/v3/ws", audio=utterances, speed=2.0, model="universal-3-6-pro")
     ended_well(told)
     assert " ".join(told.texts("transcription", formatted=True)) == f"{SAID} {SAID}"
+
+
+@pytest.mark.parametrize("client", [PIPECAT, OLD_PIPECAT], ids=lambda client: client.name)
+async def test_pipecat_may_leave_the_ends_of_turns_to_universal_3(stack: Any, utterances: Path, client: Client) -> None:
+    async with stack(spoken_twice(), replacing=True) as running:
+        told = await run_client(
+            client,
+            running.url + "/v3/ws",
+            audio=utterances,
+            speed=2.0,
+            model="u3-rt-pro",
+            vad_force_turn_endpoint=False,
+        )
+    ended_well(told)
+    assert told.texts("transcription", finalized=True, formatted=True) == [SAID, SAID]
+    kinds = [
+        event["event"] for event in told.events if event["event"] in ("turn_started", "transcription", "turn_stopped")
+    ]
+    assert kinds == ["turn_started", "transcription", "turn_stopped"] * 2
 
 
 def ended_well(told: Told) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 import httpx2
 import pytest
 from client_runs import JAVASCRIPT_SDK, run_client
+from streamingstack_bench.scripted import Script
 
 PARAMETERS: dict[str, Any] = {"speechModel": "universal-streaming-english", "formatTurns": True}
 PATH = "/v3/ws"
+MANY = " ".join(f"word{number}" for number in range(20))  # without a pause, for seven seconds
 
 
 def secure(url: str) -> str:
@@ -52,6 +54,23 @@ async def test_the_javascript_sdk_without_a_key_that_opens_is_rejected_with_1008
     assert told.of("begin") == []
     refused = [line for line in metrics.splitlines() if line.startswith("streaming_gateway_sessions_refused_total{")]
     assert sum(float(line.rsplit(maxsplit=1)[1]) for line in refused) == 3
+
+
+async def test_the_javascript_sdk_ends_a_turn_midway_and_changes_the_configuration(
+    stack: Any, certificates: Any, utterances: Path
+) -> None:
+    async with stack(Script.of(MANY), **certificates.settings) as running:
+        told = await run_client(
+            JAVASCRIPT_SDK,
+            secure(running.url),
+            audio=utterances,
+            authority=certificates.authority,
+            midway={"format_turns": True},
+            speechModel=PARAMETERS["speechModel"],
+        )
+    assert told.of("error") == []
+    assert " ".join(told.finals(formatted=False)) == " ".join(told.finals(formatted=True)) == MANY
+    assert len(told.finals(formatted=True)) == 2
 
 
 async def test_the_javascript_sdk_takes_a_key_as_token_too(stack: Any, certificates: Any, recording: Path) -> None:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from client_runs import PYTHON_SDK, PYTHON_SDK_ASYNC, Client, Told, python_sdk, run_client
+from streamingstack_bench.scripted import Script
 from websockets.asyncio.client import connect
 
 MODEL: dict[str, Any] = {"speech_model": "universal-streaming-english"}
+MANY = " ".join(f"word{number}" for number in range(20))  # without a pause, for seven seconds
 FINALS = ["Hello there, this is a test.", "Done."]
 PLAIN_FINALS = ["hello there this is a test", "done"]
 # `ws://` as part of the host came with 0.64; before, the scheme is fixed.
@@ -43,6 +45,19 @@ async def test_the_python_sdk_completes_a_session(
     assert (told.finals(formatted=False), told.finals(formatted=True)) == finals
     assert told.one("connected")["seconds"] < 1.5
     await plain_stack.is_empty()
+
+
+@pytest.mark.parametrize("client", [PYTHON_SDK, PYTHON_SDK_ASYNC], ids=lambda client: client.name)
+async def test_the_python_sdk_ends_a_turn_midway_and_changes_the_configuration(
+    stack: Any, utterances: Path, client: Client
+) -> None:
+    async with stack(Script.of(MANY)) as running:
+        told = await run_client(
+            client, running.url, audio=utterances, midway={"format_turns": True}, sample_rate=16_000, **MODEL
+        )
+    assert told.of("error") == []
+    assert " ".join(told.finals(formatted=False)) == " ".join(told.finals(formatted=True)) == MANY
+    assert len(told.finals(formatted=True)) == 2
 
 
 @pytest.mark.parametrize("client", [PYTHON_SDK, PYTHON_SDK_ASYNC], ids=lambda client: client.name)

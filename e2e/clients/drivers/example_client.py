@@ -32,7 +32,7 @@ async def main() -> None:
 
 async def write(socket: ClientConnection, order: dict[str, Any]) -> None:
     """The audio, from the first moment on, then Terminate."""
-    for piece, wait in waits(order, chunks(order)):
+    for piece, wait, _ in waits(order, chunks(order)):
         await asyncio.sleep(wait)
         await socket.send(piece)
     await socket.send(json.dumps({"type": "Terminate"}))

@@ -30,8 +30,11 @@ async def main() -> None:
 
 async def push(stream: stt.SpeechStream, order: dict[str, Any]) -> None:
     """The audio, frame by frame, and its end."""
-    for piece, wait in waits(order, chunks(order, FRAME_MS)):
+    for piece, wait, midway in waits(order, chunks(order, FRAME_MS)):
         await asyncio.sleep(wait)
+        if midway:
+            stream.update_options(**order["midway"])
+            stream.force_endpoint()
         stream.push_frame(rtc.AudioFrame(piece, RATE, 1, len(piece) // 2))
     stream.end_input()
 

@@ -25,6 +25,14 @@ FRAME_MS = 20
 # After the last frame: for the server to answer what the voice activity detection asked for.
 LINGER_SECONDS = 1.5
 
+# What the service says of turns where it is left to find their ends, by its names in every version.
+OF_THE_SERVICE = {
+    "ProposedUserStartedSpeakingFrame": "turn_started",
+    "UserStartedSpeakingFrame": "turn_started",
+    "ProposedUserStoppedSpeakingFrame": "turn_stopped",
+    "UserStoppedSpeakingFrame": "turn_stopped",
+}
+
 Hear = Callable[[PipelineTask, InputAudioRawFrame], Awaitable[None]]
 
 
@@ -54,6 +62,8 @@ def tell_frame(frame: Frame) -> None:
         tell("transcription", text=frame.text, finalized=finalized, formatted=frame.result.turn_is_formatted)
     elif isinstance(frame, InterimTranscriptionFrame):
         tell("interim", text=frame.text)
+    elif type(frame).__name__ in OF_THE_SERVICE:
+        tell(OF_THE_SERVICE[type(frame).__name__])
     elif isinstance(frame, VADUserStartedSpeakingFrame):
         tell("voice_started")
     elif isinstance(frame, VADUserStoppedSpeakingFrame):
@@ -71,7 +81,7 @@ async def converse(parts: list[FrameProcessor], hear: Hear, order: dict[str, Any
 
     async def speak() -> None:
         await application.started.wait()
-        for piece, wait in waits(order, chunks(order, FRAME_MS)):
+        for piece, wait, _ in waits(order, chunks(order, FRAME_MS)):
             await asyncio.sleep(wait)
             await hear(task, InputAudioRawFrame(piece, RATE, 1))
         await asyncio.sleep(LINGER_SECONDS)

@@ -15,11 +15,12 @@ from pipecat_conversation import converse
 
 
 def service(order: dict[str, Any]) -> AssemblyAISTTService:
-    """Configured as this version wants it; `parameters` has `model` and settings of the service."""
-    given = {"api_key": order["key"], "api_endpoint_base_url": order["url"]}
-    if hasattr(AssemblyAISTTService, "Settings"):
-        return AssemblyAISTTService(**given, settings=AssemblyAISTTService.Settings(**order["parameters"]))
+    """Configured as this version wants it; `parameters` has `model`, who ends turns, and settings of the service."""
     parameters = dict(order["parameters"])
+    by_pipecat = parameters.pop("vad_force_turn_endpoint", True)
+    given = {"api_key": order["key"], "api_endpoint_base_url": order["url"], "vad_force_turn_endpoint": by_pipecat}
+    if hasattr(AssemblyAISTTService, "Settings"):
+        return AssemblyAISTTService(**given, settings=AssemblyAISTTService.Settings(**parameters))
     parameters["speech_model"] = parameters.pop("model")
     return AssemblyAISTTService(**given, connection_params=models.AssemblyAIConnectionParams(**parameters))
 

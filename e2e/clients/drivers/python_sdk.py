@@ -19,7 +19,7 @@ def main() -> None:
     since = time.monotonic()
     client.connect(aai.StreamingParameters(**order["parameters"]))
     tell("connected", seconds=time.monotonic() - since)
-    client.stream(paced(order))
+    client.stream(paced(client, order))
     since = time.monotonic()
     client.disconnect(terminate=True)
     tell("disconnected", seconds=time.monotonic() - since)
@@ -33,10 +33,14 @@ def tell_turn(turn: aai.TurnEvent) -> None:
     )  # fmt: skip
 
 
-def paced(order: dict[str, Any]) -> Iterator[bytes]:
+def paced(client: aai.StreamingClient, order: dict[str, Any]) -> Iterator[bytes]:
     """The audio at the speed of the order."""
-    for piece, wait in waits(order, chunks(order)):
+    for piece, wait, midway in waits(order, chunks(order)):
         time.sleep(wait)
+        if midway:
+            client.set_params(aai.StreamingSessionParameters(**order["midway"]))
+            client.keep_alive()
+            client.force_endpoint()
         yield piece
 
 

@@ -21,7 +21,7 @@ async def main() -> None:
         since = time.monotonic()
         await client.connect(aai.StreamingParameters(**order["parameters"]))
         tell("connected", seconds=time.monotonic() - since)
-        await client.stream(paced(order))
+        await client.stream(paced(client, order))
         since = time.monotonic()
         await client.disconnect(terminate=True)
         tell("disconnected", seconds=time.monotonic() - since)
@@ -50,10 +50,14 @@ async def on_error(_: Any, error: aai.StreamingError) -> None:
     tell("error", code=error.code, text=str(error))
 
 
-async def paced(order: dict[str, Any]) -> AsyncIterator[bytes]:
+async def paced(client: aai.AsyncStreamingClient, order: dict[str, Any]) -> AsyncIterator[bytes]:
     """The audio at the speed of the order."""
-    for piece, wait in waits(order, chunks(order)):
+    for piece, wait, midway in waits(order, chunks(order)):
         await asyncio.sleep(wait)
+        if midway:
+            await client.set_params(aai.StreamingSessionParameters(**order["midway"]))
+            await client.keep_alive()
+            await client.force_endpoint()
         yield piece
 
 

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AssemblyAI } from "assemblyai";
 
-const order = { audio: null, speed: null, parameters: {}, ...JSON.parse(process.argv[2]) };
+const order = { audio: null, speed: null, parameters: {}, midway: null, ...JSON.parse(process.argv[2]) };
 const tell = (event, more = {}) => console.log(JSON.stringify({ event, ...more }));
 const since = (start) => (performance.now() - start) / 1000;
 
@@ -43,8 +43,14 @@ tell("connected", { seconds: since(start) });
 
 const pcm = order.audio === null ? Buffer.alloc(0) : readFileSync(order.audio).subarray(WAV_HEADER);
 start = performance.now();
+const middle = Math.floor(pcm.length / CHUNK / 2) * CHUNK;
 for (let at = 0; at < pcm.length; at += CHUNK) {
   if (order.speed !== null) await sleep(Math.max(0, at / 32 / order.speed - since(start) * 1000));
+  if (order.midway !== null && at === middle) {
+    transcriber.updateConfiguration(order.midway);
+    transcriber.keepAlive();
+    transcriber.forceEndpoint();
+  }
   transcriber.sendAudio(pcm.subarray(at, at + CHUNK));
 }
 start = performance.now();
