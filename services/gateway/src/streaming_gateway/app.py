@@ -11,7 +11,8 @@ from service_kit.http import serve_http
 from service_kit.logs import get_logger
 from stack_model.catalogue import parse_models
 
-from streaming_gateway.auth import AnyNonEmpty, ApiKeys, Authenticator, parse_keys
+from streaming_gateway.api_keys import parse_keys
+from streaming_gateway.auth import Authenticator
 from streaming_gateway.catalogue import Catalogue
 from streaming_gateway.gateway import Gates, Gateway
 from streaming_gateway.license import License, ProxiedLicense
@@ -21,6 +22,7 @@ from streaming_gateway.orders import metrics_and_orders
 from streaming_gateway.server import serve_clients
 from streaming_gateway.session import SessionLimits
 from streaming_gateway.settings import GatewaySettings
+from streaming_gateway.tokens import parse_secrets
 from streaming_gateway.usage import Metered, Usage, UsageReporter
 from streaming_gateway.usage_spool import UsageSpool
 from streaming_gateway.watched_file import WatchedFile
@@ -72,8 +74,9 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGateway
 def _authenticator(settings: GatewaySettings) -> Authenticator:
     if settings.api_keys_file is None:
         _log.warning("no API_KEYS_FILE: any non-empty credential opens a session")
-        return AnyNonEmpty()
-    return ApiKeys(WatchedFile(settings.api_keys_file, parse_keys))
+    keys = WatchedFile(settings.api_keys_file, parse_keys).content if settings.api_keys_file else None
+    secrets = WatchedFile(settings.token_secret_file, parse_secrets).content if settings.token_secret_file else None
+    return Authenticator(keys, secrets)
 
 
 def _catalogue(settings: GatewaySettings) -> Callable[[], Catalogue]:

@@ -49,7 +49,13 @@ class GatewaySettings(ServiceSettings):
     api_keys_file: Path | None = Field(
         default=None,
         validation_alias="API_KEYS_FILE",
-        description="Lines of sha256 and name; unset: any non-empty credential.",
+        description="Lines of sha256, name and limits; unset: any non-empty credential.",
+    )
+    token_secret_file: Path | None = Field(
+        default=None,
+        validation_alias="TOKEN_SECRET_FILE",
+        description="Secrets of 32 bytes or more, one a line, for the tokens of /v3/token: the first signs, all of "
+        "them verify; the same for every gateway of a stack. Unset: no tokens.",
     )
     spool_dir: Path | None = Field(
         default=None, validation_alias="SPOOL_DIR", description="Undelivered usage; unset: in memory only."

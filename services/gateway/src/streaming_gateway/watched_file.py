@@ -11,7 +11,10 @@ Content = TypeVar("Content")
 
 
 class WatchedFile(Generic[Content]):
-    """The parsed content of `path`. A replacement that cannot be read is logged and the last good one stays."""
+    """The parsed content of `path`. A replacement that cannot be read is logged and the last good one stays.
+
+    The log has what `parse` says in its ValueError, which quotes nothing of the file.
+    """
 
     def __init__(self, path: Path, parse: Callable[[str], Content]) -> None:
         """Raises OSError or ValueError where the first read fails."""
@@ -34,7 +37,8 @@ class WatchedFile(Generic[Content]):
             kind = type(failure).__name__
             if isinstance(failure, ValueError) or kind != self._complained:
                 # A file that is gone is asked for with every session; one line tells it.
-                _log.error("file unusable, keeping the last good one", path=str(self._path), kind=kind)
+                problem = str(failure) if isinstance(failure, ValueError) else failure.strerror
+                _log.error("file unusable, keeping the last good one", path=str(self._path), kind=kind, problem=problem)
             self._complained = kind
         return self._content
 

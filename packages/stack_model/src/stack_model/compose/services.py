@@ -119,6 +119,9 @@ def gateway(stack: StreamingStack) -> Part:
     spec = stack.spec.gateway
     reference, used = image(stack.spec.images, "gateway")
     keyed = spec.auth.mode == "Keys"
+    secrets = {"token-secret": variables.TOKEN_SECRET_FILE}
+    if keyed:
+        secrets["api-keys"] = variables.API_KEYS_FILE
     settings = {
         "AAI_WSS_PORT": "8080",
         "METRICS_PORT": "9090",
@@ -127,6 +130,7 @@ def gateway(stack: StreamingStack) -> Part:
         "GATEWAY_MODELS": plain(dump_models(gateway_models(stack))),
         "DEFAULT_SPEECH_MODEL": plain(spec.default_speech_model) if spec.default_speech_model else None,
         "API_KEYS_FILE": f"{_SECRETS}/api-keys" if keyed else None,
+        "TOKEN_SECRET_FILE": f"{_SECRETS}/token-secret",
         "SPOOL_DIR": SPOOL,
         "MAX_SESSIONS": str(spec.sessions.max_per_pod),
         "MAX_SESSION_SECONDS": str(spec.max_session_seconds),
@@ -138,7 +142,7 @@ def gateway(stack: StreamingStack) -> Part:
         "ports": gateway_ports(),
         "networks": [INSIDE, CLIENTS],
         "volumes": [f"spool:{SPOOL}"],
-        **({"secrets": ["api-keys"]} if keyed else {}),
+        "secrets": list(secrets),
         "healthcheck": http_health(8080, "/readyz"),
         "depends_on": healthy(LICENSE_PROXY, LOAD_BALANCER),
         "stop_grace_period": f"{spec.max_session_seconds + _GRACE_MARGIN_SECONDS}s",
@@ -149,7 +153,7 @@ def gateway(stack: StreamingStack) -> Part:
         confined(service),
         (*used, *GATEWAY_VARIABLES, variables.GATEWAY_METRICS_PORT, variables.GATEWAY_DRAIN_SECONDS),
         volumes={"spool": None},
-        secrets={"api-keys": variables.API_KEYS_FILE} if keyed else {},
+        secrets=secrets,
     )
 
 
