@@ -1,5 +1,6 @@
 """The file of API keys: their hashes, whose they are, and how much each may. Pure."""
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,16 @@ class ApiKey:
     name: str
     max_sessions: int | None = None
     max_new_per_minute: int | None = None
+
+    @property
+    def mark(self) -> str:
+        """Tells it from other keys wherever sessions are counted; its hash stays with who verifies it."""
+        return hashlib.sha256(f"mark:{self.sha256}".encode()).hexdigest()[:32]
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is any limit."""
+        return self.max_sessions is not None or self.max_new_per_minute is not None
 
 
 # Where no keys are configured everybody shares this one; no key has its hash.

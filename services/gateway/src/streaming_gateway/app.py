@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from uuid import uuid4
 
 import httpx2
 from prometheus_client import CollectorRegistry
@@ -14,6 +16,7 @@ from stack_model.catalogue import parse_models
 from streaming_gateway.api_keys import parse_keys
 from streaming_gateway.auth import Authenticator
 from streaming_gateway.catalogue import Catalogue
+from streaming_gateway.counts import Counts
 from streaming_gateway.gateway import Gates, Gateway
 from streaming_gateway.license import License, ProxiedLicense
 from streaming_gateway.link import Recognizers
@@ -22,6 +25,7 @@ from streaming_gateway.orders import metrics_and_orders
 from streaming_gateway.server import serve_clients
 from streaming_gateway.session import SessionLimits
 from streaming_gateway.settings import GatewaySettings
+from streaming_gateway.shares import SharedCounts, Shares
 from streaming_gateway.tokens import parse_secrets
 from streaming_gateway.usage import Metered, Usage, UsageReporter
 from streaming_gateway.usage_spool import UsageSpool
@@ -56,10 +60,11 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGateway
             _log.warning("no licence proxy configured: development, sessions are neither checked nor metered")
         license_ = ProxiedLicense(client) if client else License()
         usage = _usage(settings, client, lambda: gateway.sessions, metrics, stack)
-        gates = Gates(_authenticator(settings), _catalogue(settings), license_, usage, settings.max_sessions)
+        shares = _shares(settings, lambda: gateway.counts, stack)
+        gates = Gates(_authenticator(settings), _catalogue(settings), license_, usage, shares, settings.max_sessions)
         limits = SessionLimits(settings.max_session_seconds, settings.max_backlog_seconds, settings.max_unread_bytes)
         gateway = Gateway(gates, recognizers, limits, metrics)
-        for work in (license_.watch, usage.run):
+        for work in (license_.watch, usage.run, shares.run):
             stack.push_async_callback(_stop, asyncio.create_task(_keep_up(work)))
         metrics_port = await stack.enter_async_context(
             serve_http(metrics_and_orders(registry, gateway, settings.pod_uid), settings.host, settings.metrics_port)
@@ -69,6 +74,7 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGateway
         yield RunningGateway(gateway, port, metrics_port)
         await gateway.drain(0)
         await usage.flush()
+        await shares.report()
 
 
 def _authenticator(settings: GatewaySettings) -> Authenticator:
@@ -107,6 +113,17 @@ def _usage(
     spool = UsageSpool(settings.spool_dir, settings.spool_sessions)
     stack.callback(spool.close)
     return UsageReporter(spool, client, sessions, metrics.usage_refused)
+
+
+def _shares(settings: GatewaySettings, mine: Callable[[], Counts], stack: contextlib.AsyncExitStack) -> Shares:
+    endpoint = settings.lease_endpoint or settings.license_endpoint
+    if endpoint is None:
+        return Shares()
+    client = httpx2.AsyncClient(base_url=endpoint, timeout=1, trust_env=False)
+    stack.push_async_callback(client.aclose)
+    # A process that is started anew in its pod takes over what the one before it had; the uid itself is for the pod.
+    holder = hashlib.sha256(settings.pod_uid.encode()).hexdigest()[:32] if settings.pod_uid else str(uuid4())
+    return SharedCounts(client, holder, mine)
 
 
 async def _keep_up(work: Callable[[], Awaitable[None]]) -> None:

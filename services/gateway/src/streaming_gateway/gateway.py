@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from time import monotonic
 from urllib.parse import parse_qs, urlsplit
@@ -12,8 +12,10 @@ from service_kit.faults import place_of
 from service_kit.logs import get_logger
 from websockets.asyncio.server import ServerConnection
 
+from streaming_gateway.api_keys import ApiKey
 from streaming_gateway.auth import Authenticator, Caller, credential
 from streaming_gateway.catalogue import Catalogue
+from streaming_gateway.counts import Counts
 from streaming_gateway.goodbye import close, refuse
 from streaming_gateway.license import License
 from streaming_gateway.link import (
@@ -31,6 +33,7 @@ from streaming_gateway.places import Places
 from streaming_gateway.problems import GOING_AWAY, Closing, Problem, at_capacity, cancelled, unauthorized
 from streaming_gateway.report import SessionReport
 from streaming_gateway.session import Session, SessionLimits
+from streaming_gateway.shares import Shares
 from streaming_gateway.usage import Usage
 
 _log = get_logger(__name__)
@@ -46,6 +49,7 @@ class Gates:
     catalogue: Callable[[], Catalogue]
     license: License
     usage: Usage
+    shares: Shares
     max_sessions: int
 
 
@@ -58,7 +62,7 @@ class Gateway:
         self._limits = limits
         self._metrics = metrics
         self._sessions: dict[str, Session] = {}
-        self._places = Places(gates.max_sessions)
+        self._places = Places(gates.max_sessions, lambda: gates.shares.others)
         self.draining = False
         self._patience: asyncio.Timeout | None = None
         metrics.capacity.set(gates.max_sessions)
@@ -89,7 +93,8 @@ class Gateway:
             return
         try:
             caller, config = self._examine(connection)
-            with self._places.one(caller.key):
+            with self._place(caller.key):
+                await self._confirm(caller.key, config)
                 session_id = str(uuid4())
                 link = await self._link(session_id, config)
                 self._metrics.begin.observe(monotonic() - since)
@@ -138,12 +143,40 @@ class Gateway:
         config = resolve(parameters, self._gates.catalogue())
         if unknown:
             _log.info("unknown parameters ignored", count=len(unknown))
-        names = {config.model.speech_model, config.model.route}
-        if refusal := self._gates.license.refusal(names, self._places.taken):
+        if refusal := self._gates.license.refusal(_names(config), self._places.everywhere):
             raise refusal
         if not self._gates.usage.can_record:
             raise unauthorized("usage cannot be recorded", "usage")
         return caller, config
+
+    @contextlib.contextmanager
+    def _place(self, key: ApiKey) -> Iterator[None]:
+        """See Places.one; the other gateways learn of it where a limit holds over all of them."""
+        shared = self._is_shared(key)
+        try:
+            with self._places.one(key):
+                yield
+        finally:
+            if shared:
+                self._gates.shares.tell()
+
+    async def _confirm(self, key: ApiKey, config: SessionConfig) -> None:
+        """Who has a place keeps it only where the other gateways leave it: raises Problem 3009."""
+        if not self._is_shared(key):
+            return
+        await self._gates.shares.settle()
+        self._places.confirm(key)
+        if refusal := self._gates.license.refusal(_names(config), self._places.everywhere - 1):
+            self._places.give_back_new(key)
+            raise refusal
+
+    def _is_shared(self, key: ApiKey) -> bool:
+        return key.limited or self._gates.license.limited
+
+    @property
+    def counts(self) -> Counts:
+        """This gateway's sessions, those among them that are about to begin."""
+        return self._places.mine
 
     async def _link(self, session_id: str, config: SessionConfig) -> RecognizerLink:
         request = LinkRequest(
@@ -189,6 +222,11 @@ class Gateway:
     def _refused(self, reason: str) -> None:
         self._metrics.refused.labels(reason).inc()
         _log.info("session refused", reason=reason)
+
+
+def _names(config: SessionConfig) -> set[str]:
+    """What a licence may call the model."""
+    return {config.model.speech_model, config.model.route}
 
 
 def _capped(limits: SessionLimits, seconds: int | None) -> SessionLimits:

@@ -1,60 +1,101 @@
-"""The sessions of this process: how many there are, how many of each key, and how many of each are new."""
+"""Places for sessions: as many as this process takes, and as each key may have, here and at the other gateways."""
 
 import asyncio
 import contextlib
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from time import monotonic
 
 from streaming_gateway.api_keys import ApiKey
+from streaming_gateway.counts import NOBODY, Counts, OfKey
 from streaming_gateway.problems import at_capacity, key_limit
 
 _WINDOW_SECONDS = 60.0
 
 
+@dataclass
+class _Mine:
+    """This process's sessions of one key; `begun` are the times of the new ones, where they are limited."""
+
+    sessions: int = 0
+    begun: deque[float] = field(default_factory=deque)
+
+
 class Places:
     """Gives `most` places, and each key what its limits allow. `empty` is set while none is taken."""
 
-    def __init__(self, most: int, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, most: int, others: Callable[[], Counts] = lambda: NOBODY, clock: Callable[[], float] = monotonic
+    ) -> None:
+        """`others` are the counts of the other gateways, `clock` is in seconds."""
         self._most = most
+        self._others = others
         self._clock = clock
-        self._of_key: Counter[str] = Counter()
-        self._begun: dict[str, deque[float]] = {}
+        self._of_key: dict[str, _Mine] = {}
         self.taken = 0
         self.empty = asyncio.Event()
         self.empty.set()
+
+    @property
+    def mine(self) -> Counts:
+        """This process's sessions, for the other gateways."""
+        self._forget_old()
+        keys = [OfKey(key=mark, sessions=mine.sessions, started=len(mine.begun)) for mark, mine in self._of_key.items()]
+        return Counts(sessions=self.taken, keys=keys)
+
+    @property
+    def everywhere(self) -> int:
+        """Sessions here and at the other gateways."""
+        return self.taken + self._others().sessions
 
     @contextlib.contextmanager
     def one(self, key: ApiKey) -> Iterator[None]:
         """A place for a session of `key`; raises Problem 3009. Who is refused does not count as new."""
         if self.taken >= self._most:
             raise at_capacity("capacity")
-        self._check(key)
+        self._check(key, counted=0)
+        mine = self._of_key.setdefault(key.mark, _Mine())
+        mine.sessions += 1
+        if key.max_new_per_minute is not None:
+            mine.begun.append(self._clock())
         self.taken += 1
-        self._of_key[key.sha256] += 1
         self.empty.clear()
         try:
             yield
         finally:
             self.taken -= 1
-            self._leave(key)
+            mine.sessions -= 1
             if not self.taken:
                 self.empty.set()
 
-    def _check(self, key: ApiKey) -> None:
-        if key.max_sessions is not None and self._of_key[key.sha256] >= key.max_sessions:
-            raise key_limit("key_sessions")
-        if key.max_new_per_minute is None:
-            self._begun.pop(key.sha256, None)
-            return
-        begun = self._begun.setdefault(key.sha256, deque())
-        while begun and self._clock() - begun[0] >= _WINDOW_SECONDS:
-            begun.popleft()
-        if len(begun) >= key.max_new_per_minute:
-            raise key_limit("key_rate")
-        begun.append(self._clock())
+    def confirm(self, key: ApiKey) -> None:
+        """The same again for who has a place, once the others' counts are known anew. Raises Problem 3009."""
+        try:
+            self._check(key, counted=1)
+        except Exception:
+            self.give_back_new(key)
+            raise
 
-    def _leave(self, key: ApiKey) -> None:
-        self._of_key[key.sha256] -= 1
-        if not self._of_key[key.sha256]:
-            del self._of_key[key.sha256]
+    def give_back_new(self, key: ApiKey) -> None:
+        """Who has a place is refused after all: it is no new session."""
+        if key.max_new_per_minute is not None and self._of_key[key.mark].begun:
+            self._of_key[key.mark].begun.pop()
+
+    def _check(self, key: ApiKey, counted: int) -> None:
+        """Whether `key` may have one more; `counted` of its sessions here are the one that asks."""
+        self._forget_old()
+        mine, others = self._of_key.get(key.mark, _Mine()), self._others().of(key.mark)
+        if key.max_sessions is not None and mine.sessions + others.sessions - counted >= key.max_sessions:
+            raise key_limit("key_sessions")
+        started = len(mine.begun) + others.started - counted
+        if key.max_new_per_minute is not None and started >= key.max_new_per_minute:
+            raise key_limit("key_rate")
+
+    def _forget_old(self) -> None:
+        before = self._clock() - _WINDOW_SECONDS
+        for mark, mine in list(self._of_key.items()):
+            while mine.begun and mine.begun[0] <= before:
+                mine.begun.popleft()
+            if not mine.sessions and not mine.begun:
+                del self._of_key[mark]

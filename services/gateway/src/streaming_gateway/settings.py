@@ -36,6 +36,11 @@ class GatewaySettings(ServiceSettings):
         validation_alias="AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT",
         description="URL of the licence proxy; unset: development, nothing is checked or metered.",
     )
+    lease_endpoint: str | None = Field(
+        default=None,
+        validation_alias="LEASE_ENDPOINT",
+        description="URL of the one licence proxy that counts the sessions of all gateways; unset: the same.",
+    )
     models: str | None = Field(
         default=None,
         validation_alias="GATEWAY_MODELS",
@@ -91,7 +96,7 @@ class GatewaySettings(ServiceSettings):
     )
     check_contract: bool = Field(default=False, validation_alias="CHECK_CONTRACT")
 
-    @field_validator("license_endpoint")
+    @field_validator("license_endpoint", "lease_endpoint")
     @classmethod
     def _with_scheme(cls, endpoint: str | None) -> str | None:
         return f"http://{endpoint}" if endpoint and "://" not in endpoint else endpoint or None
