@@ -144,7 +144,7 @@ async def test_a_wrong_line_is_logged_by_its_number_and_the_keys_that_were_stay(
 
 async def test_new_sessions_are_counted_over_a_sliding_minute_and_refused_ones_are_not() -> None:
     now = [0.0]
-    places = Places(100, lambda: now[0])
+    places = Places(100, clock=lambda: now[0])
     key = ApiKey("a" * 64, "small", max_new_per_minute=2)
 
     def let_in() -> str:

@@ -143,7 +143,7 @@ class Gateway:
         config = resolve(parameters, self._gates.catalogue())
         if unknown:
             _log.info("unknown parameters ignored", count=len(unknown))
-        if refusal := self._gates.license.refusal(_names(config), self._places.everywhere):
+        if refusal := self._gates.license.refusal(_names(config), self._places.taken):
             raise refusal
         if not self._gates.usage.can_record:
             raise unauthorized("usage cannot be recorded", "usage")

@@ -51,10 +51,14 @@ class Places:
 
     @contextlib.contextmanager
     def one(self, key: ApiKey) -> Iterator[None]:
-        """A place for a session of `key`; raises Problem 3009. Who is refused does not count as new."""
+        """A place for a session of `key`, as far as this process knows; raises Problem 3009.
+
+        Who is refused does not count as new.
+        """
         if self.taken >= self._most:
             raise at_capacity("capacity")
-        self._check(key, counted=0)
+        self._forget_old()
+        self._check(key, self._of_key.get(key.mark, _Mine()), others=OfKey(key=key.mark))
         mine = self._of_key.setdefault(key.mark, _Mine())
         mine.sessions += 1
         if key.max_new_per_minute is not None:
@@ -70,9 +74,11 @@ class Places:
                 self.empty.set()
 
     def confirm(self, key: ApiKey) -> None:
-        """The same again for who has a place, once the others' counts are known anew. Raises Problem 3009."""
+        """The same for who has a place, once the others' counts are known anew. Raises Problem 3009."""
+        self._forget_old()
+        mine, others = self._of_key[key.mark], self._others().of(key.mark)
         try:
-            self._check(key, counted=1)
+            self._check(key, mine, others, counted=1)
         except Exception:
             self.give_back_new(key)
             raise
@@ -82,10 +88,9 @@ class Places:
         if key.max_new_per_minute is not None and self._of_key[key.mark].begun:
             self._of_key[key.mark].begun.pop()
 
-    def _check(self, key: ApiKey, counted: int) -> None:
+    @staticmethod
+    def _check(key: ApiKey, mine: _Mine, others: OfKey, counted: int = 0) -> None:
         """Whether `key` may have one more; `counted` of its sessions here are the one that asks."""
-        self._forget_old()
-        mine, others = self._of_key.get(key.mark, _Mine()), self._others().of(key.mark)
         if key.max_sessions is not None and mine.sessions + others.sessions - counted >= key.max_sessions:
             raise key_limit("key_sessions")
         started = len(mine.begun) + others.started - counted

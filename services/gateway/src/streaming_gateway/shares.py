@@ -61,6 +61,8 @@ class SharedCounts(Shares):
         self._holder = holder
         self._mine = mine
         self._others = NOBODY
+        # As told last by a proxy that had heard of everybody.
+        self._settled = NOBODY
         self._wanted = asyncio.Event()
         self._next: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._telling = asyncio.Lock()
@@ -104,7 +106,8 @@ class SharedCounts(Shares):
             except (httpx2.HTTPError, ValidationError) as failure:
                 self._complain(type(failure).__name__)
             else:
-                self._others = said.others if said.settled else at_least(self._others, said.others)
+                self._settled = said.others if said.settled else self._settled
+                self._others = said.others if said.settled else at_least(self._settled, said.others)
                 self._reachable = True
             finally:
                 told.set_result(None)
