@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from streaming_gateway.api_keys import ApiKey, parse_keys
+from stack_model.api_keys import ApiKey, parse_keys
 from streaming_gateway.auth import Authenticator
 from streaming_gateway.problems import Problem
 
@@ -23,6 +23,7 @@ LIMITS = st.none() | st.integers(1, 1_000_000)
         (f"  {HASH.upper()}   team one  # ours", ApiKey(HASH, "team one")),
         (f"{HASH} team max_sessions=5 max_new_per_minute=30", ApiKey(HASH, "team", 5, 30)),
         (f"{HASH} team max_new_per_minute=30", ApiKey(HASH, "team", None, 30)),
+        (f"\t{HASH}\tteam\tmax_sessions=5\r", ApiKey(HASH, "team", 5)),
         (f"{HASH} max_sessions=5", ApiKey(HASH, f"key-{HASH[:8]}", 5)),
         (f"{HASH} max_sessions=5 team two", ApiKey(HASH, "team two", 5)),
         (f"{HASH} a=b xmax_sessions=5", ApiKey(HASH, "a=b xmax_sessions=5")),
@@ -46,7 +47,7 @@ def test_limits_and_names_of_every_kind_are_told_apart(
     ("line", "told"),
     [
         ("not-a-hash team", "expected the sha256 of a key in hexadecimal"),
-        (f"{HASH}\tteam", "expected the sha256"),
+        (f"{HASH}team", "expected the sha256"),
         (f"{HASH} {'x' * 101}", "at most 100 characters"),
         (f"{HASH} team max_sessions=", "max_sessions must be a whole number from 1 to 1000000"),
         (f"{HASH} team max_sessions=0", "leave it out where there is no limit"),

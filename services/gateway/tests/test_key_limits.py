@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from streaming_gateway.api_keys import ApiKey
+from stack_model.api_keys import ApiKey
 from streaming_gateway.places import Places
 from streaming_gateway.problems import SHORTAGES, Problem
 from streamingstack_bench.mounted_file import MountedFile

@@ -9,7 +9,7 @@ import jwt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from streaming_gateway.api_keys import ApiKey
+from stack_model.api_keys import ApiKey
 from streaming_gateway.auth import Authenticator
 from streaming_gateway.problems import Problem
 from streaming_gateway.tokens import Token, TokenExpired, issue_token, parse_secrets, read_token

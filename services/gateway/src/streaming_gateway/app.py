@@ -11,9 +11,9 @@ import httpx2
 from prometheus_client import CollectorRegistry
 from service_kit.http import serve_http
 from service_kit.logs import get_logger
+from stack_model.api_keys import parse_keys
 from stack_model.catalogue import parse_models
 
-from streaming_gateway.api_keys import parse_keys
 from streaming_gateway.auth import Authenticator
 from streaming_gateway.catalogue import Catalogue
 from streaming_gateway.counts import Counts

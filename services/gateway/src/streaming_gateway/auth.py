@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from streaming_gateway.api_keys import EVERYBODY, ApiKey
+from stack_model.api_keys import EVERYBODY, ApiKey
+
 from streaming_gateway.problems import Problem, unauthorized
 from streaming_gateway.tokens import Token, TokenExpired, issue_token, read_token
 

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 from service_kit.faults import place_of
 from service_kit.logs import get_logger
+from stack_model.api_keys import ApiKey
 from websockets.asyncio.server import ServerConnection
 
-from streaming_gateway.api_keys import ApiKey
 from streaming_gateway.auth import Authenticator, Caller, credential
 from streaming_gateway.catalogue import Catalogue
 from streaming_gateway.counts import Counts

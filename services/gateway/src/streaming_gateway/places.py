@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import monotonic
 
-from streaming_gateway.api_keys import ApiKey
+from stack_model.api_keys import ApiKey
+
 from streaming_gateway.counts import NOBODY, Counts, OfKey
 from streaming_gateway.problems import at_capacity, key_limit
 

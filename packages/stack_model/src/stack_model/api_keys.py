@@ -42,17 +42,17 @@ def parse_keys(text: str) -> list[ApiKey]:
     """
     keys = []
     for number, line in enumerate(text.splitlines(), 1):
-        digest, _, rest = line.partition("#")[0].strip().partition(" ")
-        if not digest:
+        words = line.partition("#")[0].split(maxsplit=1)
+        if not words:
             continue
         try:
-            keys.append(_key(digest.lower(), rest))
+            keys.append(_key(words[0].lower(), *words[1:]))
         except ValueError as wrong:
             raise ValueError(f"line {number}: {wrong}") from None
     return keys
 
 
-def _key(digest: str, rest: str) -> ApiKey:
+def _key(digest: str, rest: str = "") -> ApiKey:
     if not _HASH.fullmatch(digest):
         raise ValueError("expected the sha256 of a key in hexadecimal, then optionally a name and limits")
     name = _LIMIT.sub("", rest).strip()
