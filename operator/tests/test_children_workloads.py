@@ -244,13 +244,14 @@ def test_only_the_gateway_has_what_tokens_are_signed_with_and_nothing_renders_it
 def test_gateways_count_their_sessions_at_one_licence_proxy_that_every_size_has(replicas: int) -> None:
     children = built(stack(licenseProxy={"replicas": replicas}))
     told = environment(pod_of(children["Deployment", "demo-gateway"])["containers"][0])
-    pod, service, *_ = told["LEASE_ENDPOINT"].removeprefix("http://").split(".")
+    leases, proxy = told["LEASE_ENDPOINT"] or "", told["AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT"] or ""
+    pod, service, *_ = leases.removeprefix("http://").split(".")
     proxies = children["StatefulSet", "demo-license-proxy"]
     assert pod == f"{proxies['metadata']['name']}-0"
     assert "ordinals" not in proxies["spec"]
     assert service == proxies["spec"]["serviceName"]
-    assert told["LEASE_ENDPOINT"].endswith(".speech.svc.cluster.local:8080")
-    assert told["AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT"].startswith("http://demo-license-proxy.speech.")
+    assert leases.endswith(".speech.svc.cluster.local:8080")
+    assert proxy.startswith("http://demo-license-proxy.speech.")
 
 
 def test_usage_is_spooled_on_a_volume_of_the_pod() -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 # `max_` begins a limit wherever it stands; whatever else stands there is the name, spaces and all.
@@ -58,7 +58,8 @@ def _key(digest: str, rest: str = "") -> ApiKey:
     name = _LIMIT.sub("", rest).strip()
     if len(name) > 100 or not name.isprintable():
         raise ValueError("the name must be printable and at most 100 characters")
-    return replace(ApiKey(digest, name or f"key-{digest[:8]}"), **_limits(_LIMIT.findall(rest)))
+    limits = _limits(_LIMIT.findall(rest))
+    return ApiKey(digest, name or f"key-{digest[:8]}", limits.get("max_sessions"), limits.get("max_new_per_minute"))
 
 
 def _limits(given: list[tuple[str, str]]) -> dict[str, int]:

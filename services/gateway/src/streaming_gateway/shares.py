@@ -108,9 +108,14 @@ class SharedCounts(Shares):
             else:
                 self._settled = said.others if said.settled else self._settled
                 self._others = said.others if said.settled else at_least(self._settled, said.others)
-                self._reachable = True
+                self._recover()
             finally:
                 told.set_result(None)
+
+    def _recover(self) -> None:
+        if not self._reachable:
+            _log.info("the sessions of all gateways are counted again")
+        self._reachable = True
 
     def _complain(self, kind: str) -> None:
         if self._reachable:
