@@ -94,9 +94,10 @@ contract:  ## Of check: the protobuf contract
 	@echo 'check: protobuf'
 	@buf lint
 
-generate:  ## The custom resource definition and its reference page, from the API's types; dashboards, chart
+generate:  ## The custom resource definition and its reference page, parameters' page, dashboards, chart
 	@python -m stack_model.crd crds/streamingstacks.yaml
 	@python -m stack_model.reference docs/reference/api.md
+	@python -m streaming_gateway.parameters.reference docs/reference/parameters.md
 	@python scripts/dashboards.py
 	@python scripts/chart.py
 

@@ -9,6 +9,7 @@ import pytest
 from stack_model.api import load_stack
 from stack_model.catalogue import parse_models
 from streamingstack_cli.inherited import inherited
+from streamingstack_cli.layout import TlsFiles
 from streamingstack_cli.processes import Probe, Process, child_file, local_processes, reachable
 from streamingstack_cli.supervisor_config import render_supervisor
 
@@ -97,6 +98,15 @@ def test_of_the_callers_environment_all_but_settings_is_inherited() -> None:
     kept = {**OF_NOBODY, "NGINX": "/opt/nginx", "USE_STRUCTURED_LOGGING": "false", "AAI_LOG_LEVEL": "DEBUG"}
     settings = ("HOST", "SERVER_PORT", "USAGE_TRACKING_API_KEY", "MAX_OPEN_STREAMS", "WORKERS", "state_dir")
     assert inherited({**kept, **dict.fromkeys(settings, "x")}) == kept
+
+
+def test_with_a_certificate_the_gateway_serves_wss_and_is_asked_over_https() -> None:
+    file = EXAMPLES / "minimal.yaml"
+    layout = replace(layout_of(file, STATE), tls=TlsFiles(Path("/cert.pem"), Path("/key.pem")))
+    gateway = local_processes(load_stack(file), layout)[-1]
+    told = gateway.environment["TLS_CERT_FILE"], gateway.environment["TLS_KEY_FILE"]
+    assert told == ("/cert.pem", "/key.pem")
+    assert gateway.readiness.target.startswith("https://")
 
 
 def test_the_gateway_serves_every_model_of_the_stack() -> None:

@@ -61,6 +61,14 @@ class State:
 
 
 @dataclass(frozen=True)
+class TlsFiles:
+    """PEM files for wss: a certificate with its intermediates, and its key."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True)
 class Layout:
     """Everything outside the StreamingStack that the processes of a local run depend on."""
 
@@ -76,3 +84,4 @@ class Layout:
     license: Path
     public_keys: Path
     inherited: Mapping[str, str]
+    tls: TlsFiles | None = None

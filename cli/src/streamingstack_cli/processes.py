@@ -149,6 +149,9 @@ def _gateway(stack: StreamingStack, layout: Layout) -> Process:
         optional["API_KEYS_FILE"] = str(layout.state.api_key_hashes)
     if gateway.default_speech_model:
         optional["DEFAULT_SPEECH_MODEL"] = gateway.default_speech_model
+    if layout.tls:
+        optional |= {"TLS_CERT_FILE": str(layout.tls.certificate), "TLS_KEY_FILE": str(layout.tls.key)}
+    scheme = "https" if layout.tls else "http"
     return _service(
         GATEWAY,
         "streaming_gateway",
@@ -167,7 +170,7 @@ def _gateway(stack: StreamingStack, layout: Layout) -> Process:
             "DRAIN_SECONDS": _DRAIN_SECONDS,
             **optional,
         },
-        Readiness(Probe.HTTP, f"http://{reachable(layout.host)}:{ports.gateway}/readyz"),
+        Readiness(Probe.HTTP, f"{scheme}://{reachable(layout.host)}:{ports.gateway}/readyz"),
     )
 
 

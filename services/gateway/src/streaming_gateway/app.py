@@ -19,13 +19,14 @@ from streaming_gateway.catalogue import Catalogue
 from streaming_gateway.counts import Counts
 from streaming_gateway.gateway import Gates, Gateway
 from streaming_gateway.license import License, ProxiedLicense
+from streaming_gateway.limits import SessionLimits
 from streaming_gateway.link import Recognizers
 from streaming_gateway.metrics import GatewayMetrics
 from streaming_gateway.orders import metrics_and_orders
 from streaming_gateway.server import serve_clients
-from streaming_gateway.session import SessionLimits
 from streaming_gateway.settings import GatewaySettings
 from streaming_gateway.shares import SharedCounts, Shares
+from streaming_gateway.tls import ServingCertificate
 from streaming_gateway.tokens import parse_secrets
 from streaming_gateway.usage import Metered, Usage, UsageReporter
 from streaming_gateway.usage_spool import UsageSpool
@@ -64,12 +65,13 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGateway
         gates = Gates(_authenticator(settings), _catalogue(settings), license_, usage, shares, settings.max_sessions)
         limits = SessionLimits(settings.max_session_seconds, settings.max_backlog_seconds, settings.max_unread_bytes)
         gateway = Gateway(gates, recognizers, limits, metrics)
-        for work in (license_.watch, usage.run, shares.run):
+        certificate = _certificate(settings)
+        for work in (license_.watch, usage.run, shares.run, *([certificate.watch] if certificate else [])):
             stack.push_async_callback(_stop, asyncio.create_task(_keep_up(work)))
         metrics_port = await stack.enter_async_context(
             serve_http(metrics_and_orders(registry, gateway, settings.pod_uid), settings.host, settings.metrics_port)
         )
-        server = await stack.enter_async_context(serve_clients(gateway, settings.host, settings.port))
+        server = await stack.enter_async_context(serve_clients(gateway, settings.host, settings.port, certificate))
         port = next(iter(server.sockets)).getsockname()[1]
         yield RunningGateway(gateway, port, metrics_port)
         await gateway.drain(0)
@@ -83,6 +85,12 @@ def _authenticator(settings: GatewaySettings) -> Authenticator:
     keys = WatchedFile(settings.api_keys_file, parse_keys).content if settings.api_keys_file else None
     secrets = WatchedFile(settings.token_secret_file, parse_secrets).content if settings.token_secret_file else None
     return Authenticator(keys, secrets)
+
+
+def _certificate(settings: GatewaySettings) -> ServingCertificate | None:
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        return None
+    return ServingCertificate(settings.tls_cert_file, settings.tls_key_file)
 
 
 def _catalogue(settings: GatewaySettings) -> Callable[[], Catalogue]:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import monotonic
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
@@ -18,6 +18,7 @@ from streaming_gateway.catalogue import Catalogue
 from streaming_gateway.counts import Counts
 from streaming_gateway.goodbye import close, refuse
 from streaming_gateway.license import License
+from streaming_gateway.limits import SessionLimits
 from streaming_gateway.link import (
     BudgetSpentError,
     LinkLostError,
@@ -32,7 +33,7 @@ from streaming_gateway.parameters import SessionConfig, read_query, resolve
 from streaming_gateway.places import Places
 from streaming_gateway.problems import GOING_AWAY, Closing, Problem, at_capacity, cancelled, unauthorized
 from streaming_gateway.report import SessionReport
-from streaming_gateway.session import Session, SessionLimits
+from streaming_gateway.session import Session
 from streaming_gateway.shares import Shares
 from streaming_gateway.usage import Usage
 
@@ -140,7 +141,8 @@ class Gateway:
         token = parse_qs(query).get("token", [None])[-1]
         caller = self.auth.caller(credential(connection.request.headers.get_all("Authorization"), token))
         parameters, unknown = read_query(query)
-        config = resolve(parameters, self._gates.catalogue())
+        route = connection.request.headers.get_all("X-Model-Version")
+        config = resolve(parameters, self._gates.catalogue(), route[-1].strip() if route else "")
         if unknown:
             _log.info("unknown parameters ignored", count=len(unknown))
         if refusal := self._gates.license.refusal(_names(config), self._places.taken):
@@ -208,7 +210,7 @@ class Gateway:
             config=config,
             connection=connection,
             link=link,
-            limits=_capped(self._limits.while_buffering(config.model.buffer_seconds), caller.session_seconds),
+            limits=self._limits.while_buffering(config.model.buffer_seconds).capped(caller.session_seconds),
             report=SessionReport(session_id, tenant, model, self._metrics),
         )
         self._sessions[session_id] = session
@@ -227,11 +229,6 @@ class Gateway:
 def _names(config: SessionConfig) -> set[str]:
     """What a licence may call the model."""
     return {config.model.speech_model, config.model.route}
-
-
-def _capped(limits: SessionLimits, seconds: int | None) -> SessionLimits:
-    """The same for a session that a token allows `seconds`; None: as long as any."""
-    return limits if seconds is None else replace(limits, session_seconds=min(limits.session_seconds, seconds))
 
 
 def _as_problem(failure: Exception) -> Problem:

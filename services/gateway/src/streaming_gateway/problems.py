@@ -62,6 +62,11 @@ def invalid_parameter(name: str, reason: str) -> Problem:
     return invalid_input(f"Invalid '{name}': {reason}", "invalid_parameter")
 
 
+def undecodable(what: str, reason: str) -> Problem:
+    """Compressed audio that is none."""
+    return invalid_input(f"Failed to decode {what}: {reason}", "undecodable_audio")
+
+
 def too_many_orders(most: int) -> Problem:
     """More of them than are kept until their audio is heard."""
     text = f"Too many messages: at most {most} of ForceEndpoint and UpdateConfiguration may wait for their audio"

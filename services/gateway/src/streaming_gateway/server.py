@@ -14,12 +14,14 @@ from websockets.http11 import Request, Response
 
 from streaming_gateway.gateway import Gateway
 from streaming_gateway.goodbye import GOODBYE_SECONDS
+from streaming_gateway.tls import ServingCertificate
 from streaming_gateway.token_endpoint import token_answer
 
 _SESSION_PATHS = ("/", "/v3/ws")
 _HEALTH_PATHS = ("/v3/ws/health", "/v3/health", "/healthz")
 # A legal chunk of 1000 ms at 96 kHz is 192,000 bytes.
 _LONGEST_MESSAGE = 256 * 1024
+_HANDSHAKE_SECONDS = 10.0
 # A hundred keyterms and a prompt, percent-encoded, do not fit into the library's 8 KiB.
 http11.MAX_LINE_LENGTH = 128 * 1024
 
@@ -32,8 +34,10 @@ def _quiet_logger() -> logging.Logger:
 
 
 @contextlib.asynccontextmanager
-async def serve_clients(gateway: Gateway, host: str, port: int) -> AsyncIterator[Server]:
-    """Serve while the context is open. Raises OSError when the port is taken."""
+async def serve_clients(
+    gateway: Gateway, host: str, port: int, certificate: ServingCertificate | None = None
+) -> AsyncIterator[Server]:
+    """Serve while the context is open: wss and https with `certificate`. Raises OSError when the port is taken."""
 
     def answer(connection: ServerConnection, request: Request) -> Response | None:
         return plain_answer(gateway, request)
@@ -50,6 +54,8 @@ async def serve_clients(gateway: Gateway, host: str, port: int) -> AsyncIterator
         ping_timeout=40,
         close_timeout=GOODBYE_SECONDS,
         server_header=None,
+        ssl=certificate.context if certificate else None,
+        ssl_handshake_timeout=_HANDSHAKE_SECONDS if certificate else None,
         logger=_quiet_logger(),
     ) as server:
         yield server

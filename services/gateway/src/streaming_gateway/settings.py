@@ -1,8 +1,9 @@
 """The gateway's environment; the vendor's names are accepted beside ours."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 from service_kit.settings import ServiceSettings
 
 from streaming_gateway.link import LinkSettings
@@ -18,6 +19,15 @@ class GatewaySettings(ServiceSettings):
         le=65535,
         validation_alias=AliasChoices("AAI_WSS_PORT", "SERVER_PORT"),
         description="WebSocket port; 0 takes a free one.",
+    )
+    tls_cert_file: Path | None = Field(
+        default=None,
+        validation_alias="TLS_CERT_FILE",
+        description="PEM: certificate and intermediates for wss at the clients' port, reloaded when changed; "
+        "unset: ws, for a proxy in front that ends TLS.",
+    )
+    tls_key_file: Path | None = Field(
+        default=None, validation_alias="TLS_KEY_FILE", description="PEM: the key of TLS_CERT_FILE."
     )
     metrics_port: int = Field(default=9090, ge=0, le=65535, validation_alias="METRICS_PORT")
     asr_endpoint: str = Field(
@@ -100,6 +110,12 @@ class GatewaySettings(ServiceSettings):
     @classmethod
     def _with_scheme(cls, endpoint: str | None) -> str | None:
         return f"http://{endpoint}" if endpoint and "://" not in endpoint else endpoint or None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE: give both, or neither")
+        return self
 
     def link(self) -> LinkSettings:
         """Settings of the way to the recognisers; raises ValueError naming the field."""
