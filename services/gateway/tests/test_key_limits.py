@@ -2,11 +2,14 @@
 
 import asyncio
 import hashlib
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from stack_model.api_keys import ApiKey
 from streaming_gateway.places import Places
 from streaming_gateway.problems import SHORTAGES, Problem
@@ -142,6 +145,26 @@ async def test_a_wrong_line_is_logged_by_its_number_and_the_keys_that_were_stay(
     assert "other-tenant" not in logged
 
 
+@given(st.lists(st.tuples(st.sampled_from((0, 1, 2)), st.booleans()), max_size=40), st.integers(1, 4))
+async def test_whoever_comes_and_goes_nobody_has_more_than_may(moves: list[tuple[int, bool]], most: int) -> None:
+    keys = [ApiKey(mark * 64, mark, max_sessions=limit) for mark, limit in (("a", 1), ("b", 2), ("c", None))]
+    places = Places(most)
+    open_: list[list[ExitStack]] = [[], [], []]
+    for which, comes in moves:
+        if comes:
+            session = ExitStack()
+            with suppress(Problem):
+                session.enter_context(places.one(keys[which]))
+                open_[which].append(session)
+        elif open_[which]:
+            open_[which].pop().close()
+        counts = [len(sessions) for sessions in open_]
+        assert places.taken == sum(counts) <= most
+        assert counts[0] <= 1
+        assert counts[1] <= 2
+        assert [places.mine.of(key.mark).sessions for key in keys] == counts
+
+
 async def test_new_sessions_are_counted_over_a_sliding_minute_and_refused_ones_are_not() -> None:
     now = [0.0]
     places = Places(100, clock=lambda: now[0])
@@ -163,7 +186,7 @@ async def test_new_sessions_are_counted_over_a_sliding_minute_and_refused_ones_a
 
 async def test_a_place_is_given_back_whatever_ends_the_session_and_nothing_is_kept_of_a_key_that_went() -> None:
     places = Places(2)
-    key = ApiKey("a" * 64, "small", max_sessions=1)
+    key = ApiKey("a" * 64, "small", max_sessions=1, max_new_per_minute=9)
 
     def fail() -> None:
         with places.one(key):
@@ -173,6 +196,7 @@ async def test_a_place_is_given_back_whatever_ends_the_session_and_nothing_is_ke
     for _ in range(3):
         with pytest.raises(RuntimeError, match="over"):
             fail()
+    assert places.mine.keys == [], "what never began is not new either"
     assert places.taken == 0
     assert places.empty.is_set()
     with places.one(key), places.one(ApiKey("b" * 64, "other")):

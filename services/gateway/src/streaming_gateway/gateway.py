@@ -76,6 +76,11 @@ class Gateway:
         return list(self._sessions.values())
 
     @property
+    def counts(self) -> Counts:
+        """This gateway's sessions, those among them that are about to begin."""
+        return self._places.mine
+
+    @property
     def auth(self) -> Authenticator:
         """Who decides on keys, and makes tokens of them."""
         return self._gates.auth
@@ -155,12 +160,12 @@ class Gateway:
     def _place(self, key: ApiKey) -> Iterator[None]:
         """See Places.one; the other gateways learn of it where a limit holds over all of them."""
         shared = self._is_shared(key)
-        try:
-            with self._places.one(key):
+        with self._places.one(key):
+            try:
                 yield
-        finally:
-            if shared:
-                self._gates.shares.tell()
+            finally:
+                if shared:  # once it is free
+                    self._gates.shares.tell()
 
     async def _confirm(self, key: ApiKey, config: SessionConfig) -> None:
         """Who has a place keeps it only where the other gateways leave it: raises Problem 3009."""
@@ -169,16 +174,10 @@ class Gateway:
         await self._gates.shares.settle()
         self._places.confirm(key)
         if refusal := self._gates.license.refusal(_names(config), self._places.everywhere - 1):
-            self._places.give_back_new(key)
             raise refusal
 
     def _is_shared(self, key: ApiKey) -> bool:
         return key.limited or self._gates.license.limited
-
-    @property
-    def counts(self) -> Counts:
-        """This gateway's sessions, those among them that are about to begin."""
-        return self._places.mine
 
     async def _link(self, session_id: str, config: SessionConfig) -> RecognizerLink:
         request = LinkRequest(

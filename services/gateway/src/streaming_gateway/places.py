@@ -54,20 +54,24 @@ class Places:
     def one(self, key: ApiKey) -> Iterator[None]:
         """A place for a session of `key`, as far as this process knows; raises Problem 3009.
 
-        Who is refused does not count as new.
+        Who is refused, here or by whatever is raised inside, does not count as new.
         """
         if self.taken >= self._most:
             raise at_capacity("capacity")
         self._forget_old()
         self._check(key, self._of_key.get(key.mark, _Mine()), others=OfKey(key=key.mark))
         mine = self._of_key.setdefault(key.mark, _Mine())
+        now = self._clock()
         mine.sessions += 1
-        if key.max_new_per_minute is not None:
-            mine.begun.append(self._clock())
+        mine.begun += [now] if key.max_new_per_minute is not None else []
         self.taken += 1
         self.empty.clear()
         try:
             yield
+        except BaseException:
+            with contextlib.suppress(ValueError):
+                mine.begun.remove(now)
+            raise
         finally:
             self.taken -= 1
             mine.sessions -= 1
@@ -77,17 +81,7 @@ class Places:
     def confirm(self, key: ApiKey) -> None:
         """The same for who has a place, once the others' counts are known anew. Raises Problem 3009."""
         self._forget_old()
-        mine, others = self._of_key[key.mark], self._others().of(key.mark)
-        try:
-            self._check(key, mine, others, counted=1)
-        except Exception:
-            self.give_back_new(key)
-            raise
-
-    def give_back_new(self, key: ApiKey) -> None:
-        """Who has a place is refused after all: it is no new session."""
-        if key.max_new_per_minute is not None and self._of_key[key.mark].begun:
-            self._of_key[key.mark].begun.pop()
+        self._check(key, self._of_key[key.mark], self._others().of(key.mark), counted=1)
 
     @staticmethod
     def _check(key: ApiKey, mine: _Mine, others: OfKey, counted: int = 0) -> None:

@@ -37,7 +37,7 @@ class WatchedFile(Generic[Content]):
             kind = type(failure).__name__
             if isinstance(failure, ValueError) or kind != self._complained:
                 # A file that is gone is asked for with every session; one line tells it.
-                problem = str(failure) if isinstance(failure, ValueError) else failure.strerror
+                problem = _problem(failure)
                 _log.error("file unusable, keeping the last good one", path=str(self._path), kind=kind, problem=problem)
             self._complained = kind
         return self._content
@@ -45,3 +45,10 @@ class WatchedFile(Generic[Content]):
     def _current_stamp(self) -> tuple[int, int, int]:
         found = self._path.stat()
         return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _problem(failure: OSError | ValueError) -> str | None:
+    if isinstance(failure, OSError):
+        return failure.strerror
+    # What Python says of text that is none holds a byte of it.
+    return "it is not text" if isinstance(failure, UnicodeError) else str(failure)
