@@ -3,8 +3,8 @@
 A driver is run as `python driver.py ORDER`, with ORDER in JSON: `url` (as this client wants it), `key`, `audio` (a WAV
 file of 16 kHz mono s16le, or none), `speed` (times real time; none is: as fast as it goes), `parameters` of the
 client's own, `midway` (none, or what to change after half of the audio, where the turn is ended, too) and `token`
-(whether to ask for a temporary token by the key, and open the session with that). It prints one JSON object a line: what
-the client's public API gave, and nothing of ours.
+(whether to ask for a temporary token by the key, and open the session with that). It prints one JSON object a line:
+what the client's public API gave, and nothing of ours.
 """
 
 import json
