@@ -10,7 +10,7 @@ import pytest
 from client_runs import JAVASCRIPT_SDK, PYTHON_SDK, PYTHON_SDK_ASYNC, Client, run_client
 
 FINALS = ["Hello there, this is a test.", "Done."]
-PYTHON = {"sample_rate": 16_000, "format_turns": True}
+PYTHON: dict[str, Any] = {"sample_rate": 16_000, "format_turns": True}
 
 
 @contextlib.asynccontextmanager
