@@ -33,7 +33,7 @@ def begun_with_a_token(host: str) -> tuple[BeginEvent, str]:
 
     client = StreamingClient(StreamingClientOptions(token=token, api_host=host))
     client.on(StreamingEvents.Begin, on_begin)
-    client.connect(StreamingParameters())
+    client.connect(StreamingParameters(sample_rate=16_000))
     assert told.wait(10)
     client.disconnect(terminate=True)
     return begun[0], token
