@@ -85,7 +85,8 @@ async def refusal(url: str, **query: Any) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("key", ["first", "Bearer first"])
-async def test_check_116_a_key_gets_a_token(tokens: Tokens, key: str) -> None:
+@pytest.mark.check(116)
+async def test_a_key_gets_a_token(tokens: Tokens, key: str) -> None:
     answer = await tokens.ask(key, expires_in_seconds=60)
     assert answer.status_code == 200
     assert set(answer.json()) == {"token", "expires_in_seconds"}
@@ -108,7 +109,8 @@ async def test_check_116_a_key_gets_a_token(tokens: Tokens, key: str) -> None:
     ],
 )
 @pytest.mark.parametrize("key", ["first", "wrong"])
-async def test_check_117_a_query_out_of_its_range_is_422_and_names_it(
+@pytest.mark.check(117)
+async def test_a_query_out_of_its_range_is_422_and_names_it(
     tokens: Tokens, query: dict[str, str], kind: str, context: Any, key: str
 ) -> None:
     answer = await tokens.ask(key, **query)
@@ -150,7 +152,8 @@ async def test_a_request_without_key_is_422_and_one_with_a_wrong_key_401(tokens:
         assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_check_118_a_token_opens_from_the_query_and_from_the_header_and_caps_the_session(tokens: Tokens) -> None:
+@pytest.mark.check(118)
+async def test_a_token_opens_from_the_query_and_from_the_header_and_caps_the_session(tokens: Tokens) -> None:
     token = await tokens.token(max_session_duration_seconds=600)
     for credentials in ({"key": None, "token": token}, {"key": token}, {"key": f"Bearer {token}"}):
         begin = await opened(tokens.url + "/v3/ws", **credentials)
@@ -167,7 +170,8 @@ async def test_the_token_of_the_query_is_looked_at_and_not_the_header(tokens: To
 
 
 @pytest.mark.parametrize("keyed", [True, False])
-async def test_check_119_a_token_whose_time_is_over_is_refused(stack: Any, tmp_path: Path, keyed: bool) -> None:
+@pytest.mark.check(119)
+async def test_a_token_whose_time_is_over_is_refused(stack: Any, tmp_path: Path, keyed: bool) -> None:
     async with _tokens(stack, tmp_path, keyed=keyed) as tokens:
         token = await tokens.token(expires_in_seconds=1)
         assert (await opened(tokens.url, key=token))["type"] == "Begin"
