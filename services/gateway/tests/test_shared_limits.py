@@ -57,7 +57,8 @@ async def until_begin(running: Any, key: str = "small") -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_check_96_the_sessions_of_a_key_are_counted_over_all_gateways(stack: Any, tmp_path: Path) -> None:
+@pytest.mark.check(96)
+async def test_the_sessions_of_a_key_are_counted_over_all_gateways(stack: Any, tmp_path: Path) -> None:
     keys = line("small", "max_sessions=2") + line("large")
     async with (
         two_gateways(stack, tmp_path, keys) as (one, two, _),
