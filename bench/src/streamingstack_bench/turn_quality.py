@@ -36,12 +36,12 @@ from streamingstack_bench.turn_ends import Rules, ScoreAt, TurnEnd, turn_ends
 from streamingstack_bench.turn_presets import FORCED, UNIVERSAL, UNIVERSAL_3, Configuration
 from streamingstack_bench.turn_report import Limits, TurnReport, markdown, table
 from streamingstack_bench.turn_scoring import TurnFigures, TurnSession, force_lags, turn_figures
+from streamingstack_bench.voice_model import speech_probabilities
 from streamingstack_bench.voices import (
     FRAME_S,
     SHORTEST_S,
     SPEECH_THRESHOLD,
     Utterance,
-    speech_probabilities,
     utterances,
     voices,
 )

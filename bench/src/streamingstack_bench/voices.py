@@ -1,16 +1,12 @@
-"""Where voices are in a recording, by the recogniser's own voice activity, and what is spoken between two pauses."""
+"""Where voices are in a recording, by the recogniser's own voice activity, and what is spoken between two pauses. Pure."""
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
-import numpy as np
 from streaming_asr.engine import VAD_FRAME
-from streaming_asr.vad import SileroVoiceActivity
 
-from streamingstack_bench.clips import RATE, Pcm, Programme
+from streamingstack_bench.clips import RATE, Programme
 
 FRAME_S = VAD_FRAME / RATE
 # What counts as speech for the truth, whatever a session's own threshold is; a click or a breath is shorter.
@@ -33,16 +29,6 @@ class Utterance:
     clip: str
     start_s: float
     end_s: float
-
-
-def speech_probabilities(model: Path, pcm: Pcm) -> list[float]:
-    """One for each 32 ms frame, from a clean state, as a recogniser hears the same bytes. Raises as SileroModel."""
-
-    async def hear() -> list[float]:
-        stream = SileroVoiceActivity(model).open(0)
-        return list(await stream.probabilities(np.asarray(pcm[: len(pcm) // VAD_FRAME * VAD_FRAME])))
-
-    return asyncio.run(hear())
 
 
 def voices(probabilities: Sequence[float], threshold: float, shortest_s: float = 0.0) -> list[Span]:

@@ -25,10 +25,12 @@ class Universal3Turns(TurnMachine):
         self._voice_sent = False
         self._shown = ""
         self._last_partial: int | None = None
+        self._paced: TurnConfig | None = None
 
     def _voice_began(self, started: pb.SpeechStarted) -> None:
         if self._voice is None:
             self._voice = started
+            self._paced = self._timeline.at(started.at_sample)
 
     def _voice_ended(self, stopped: pb.SpeechStopped) -> None:
         """Nothing depends on it."""
@@ -43,9 +45,11 @@ class Universal3Turns(TurnMachine):
         return sent
 
     def _partial_due(self, config: TurnConfig) -> float:
+        """From where on words are worth a partial. A change of the pace counts from the next turn on."""
+        pace = self._paced or config
         if self._last_partial is None:
-            return (self._began() or 0) + (config.interruption_delay + _DELAY_MS) * SAMPLES_PER_MS
-        return self._last_partial + _BETWEEN_PARTIALS if config.continuous_partials else float("inf")
+            return (self._began() or 0) + (pace.interruption_delay + _DELAY_MS) * SAMPLES_PER_MS
+        return self._last_partial + _BETWEEN_PARTIALS if pace.continuous_partials else float("inf")
 
     def _take(self, words: Iterable[pb.Word]) -> None:
         self._heard = heard_words(words, self._floor_ms)
@@ -107,3 +111,4 @@ class Universal3Turns(TurnMachine):
         self._voice_sent = False
         self._shown = ""
         self._last_partial = None
+        self._paced = None
