@@ -28,7 +28,7 @@ def turn(at_s: float, order: int, text: str, *, end: bool = False, start_s: floa
 @pytest.fixture
 def scored(silent_clip: Callable[..., Clip]) -> Callable[..., TurnSession]:
     """Two recordings of 4 s with 1 s between, in which SAID is said."""
-    clips = (silent_clip("a.wav", 4.0, "one two"), silent_clip("b.wav", 4.0, "three four"))
+    clips = (silent_clip("a.wav", 4.0, "red apples"), silent_clip("b.wav", 4.0, "green pears"))
 
     def make(received: Sequence[Received] = (), ends: Sequence[TurnEnd | None] = (), **more: Any) -> TurnSession:
         session = Session(fate="completed", received=list(received), sent_s=10.0, **more)
@@ -40,7 +40,8 @@ def scored(silent_clip: Callable[..., Clip]) -> Callable[..., TurnSession]:
 def test_the_delay_is_voice_activity_and_the_silence_and_the_excess(scored: Callable[..., TurnSession]) -> None:
     ends = [TurnEnd(3.65, 3.05, 400, True), TurnEnd(10.6, 9.0, 1280, False)]
     figures = turn_figures([scored(ends=ends)], {})
-    assert figures.to_final is not None and figures.excess is not None
+    assert figures.to_final is not None
+    assert figures.excess is not None
     assert (figures.to_final.count, figures.to_final.p50) == (2, pytest.approx((0.65 + 1.6) / 2))
     assert figures.excess.p95 == pytest.approx(0.2 + 0.95 * 0.12, abs=0.01)
     for end, utterance in zip(ends, SAID, strict=True):
@@ -78,7 +79,7 @@ def test_an_utterance_in_the_turn_of_the_one_before_has_no_first_partial(scored:
 
 
 def test_finals_are_compared_with_the_recording_that_they_lie_in(scored: Callable[..., TurnSession]) -> None:
-    received = [turn(3.5, 0, "one two", end=True, start_s=2.0), turn(9.5, 1, "three fore", end=True, start_s=7.0)]
+    received = [turn(3.5, 0, "red apples", end=True, start_s=2.0), turn(9.5, 1, "green bears", end=True, start_s=7.0)]
     wer = turn_figures([scored(received)], {}).wer
     assert wer is not None
     assert wer.value == 0.25

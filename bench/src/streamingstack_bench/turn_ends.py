@@ -86,7 +86,9 @@ def turn_ends(
             Look(at, silence, waited)
             for silence in quiet
             for waited in rules.silences(message.message["end_of_turn_confidence"])
-            if _lasts(silence, waited) and decided < (at := look_at(silence, waited)) <= message.at_s * RATE
+            if decided <= silence.start_s * RATE
+            and _lasts(silence, waited)
+            and (at := look_at(silence, waited)) <= message.at_s * RATE
         ]
         if not looks:
             ends.append(None)

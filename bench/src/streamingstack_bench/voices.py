@@ -1,4 +1,4 @@
-"""Where voices are in a recording, by the recogniser's own voice activity, and what is spoken between two pauses. Pure."""
+"""Where voices are in a recording, by frames of voice activity, and what is spoken between two pauses. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -50,6 +50,7 @@ class WireRules:
         self._speech_started = False
         self._ended: Message | None = None
         self._formatted_due = False
+        self._taken_back = False
 
     def see(self, frame: str | bytes) -> Message:
         """Check one frame as it came from the socket; returns the message. Raises WireViolation."""
@@ -96,7 +97,8 @@ class WireRules:
     def _check_termination(self, message: Message) -> None:
         for key in ("audio_duration_seconds", "session_duration_seconds"):
             _must(type(message.get(key)) is int and message[key] >= 0, f"{key} is an integer")
-        _must(not self._speech_started or self._ended is not None, "every SpeechStarted is followed by a Turn")
+        followed = self._ended is not None or self._taken_back
+        _must(not self._speech_started or followed, "every SpeechStarted is followed by a Turn, ended or taken back")
         self._turn_is_complete()
         self._over = message
 
@@ -161,6 +163,7 @@ class WireRules:
         _must(end or not any(word["word_is_final"] for word in turn["words"]), "partials have no final word")
         _must(turn["transcript"] == _join(turn["words"]), "the transcript is its words")
         self._finals = [(word["text"], word["start"], word["end"]) for word in turn["words"]]
+        self._taken_back = not turn["words"]  # nothing was said after all: such a turn may go on, or never end
 
     def _check_formatted(self, turn: Message) -> None:
         assert self._ended is not None
@@ -190,7 +193,7 @@ class WireRules:
         self._order += 1
         self._floor_ms = max([self._floor_ms, *(word["end"] for word in self._ended["words"])])
         self._finals, self._utterances = [], []
-        self._speech_started = False
+        self._speech_started = self._taken_back = False
         self._ended = None
 
 

@@ -66,9 +66,7 @@ class AnySession(RuleBasedStateMachine):
         continuous: bool,
         delay: int,
     ) -> None:
-        self.config = TurnConfig(
-            self.family, low, high, threshold, formatted, partials, language, continuous, delay
-        )
+        self.config = TurnConfig(self.family, low, high, threshold, formatted, partials, language, continuous, delay)
         self.changes: list[tuple[int, TurnConfig]] = []
         self.machine = turn_machine(self.config)
         self.rules = WireRules(universal3=self.replacing, format_turns=formatted)
@@ -105,9 +103,7 @@ class AnySession(RuleBasedStateMachine):
         self.voice()
         start = self.position
         self.position += length_ms * MS + 7
-        self.segment_words.append(
-            pb.Word(text=text, start_sample=start, end_sample=self.position, confidence=0.8)
-        )
+        self.segment_words.append(pb.Word(text=text, start_sample=start, end_sample=self.position, confidence=0.8))
         self.said.append(text)
         final = [] if self.replacing else self.commit(self.committed + commit)
         tentative = self.segment_words if self.replacing else self.segment_words[self.committed :]

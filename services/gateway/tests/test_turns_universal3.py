@@ -147,6 +147,16 @@ def test_a_silence_without_an_end_shows_what_was_heard_once() -> None:
     assert (again["transcript"], again["end_of_turn"], again["utterance"]) == ("We were", False, "")
 
 
+def test_a_turn_that_was_shown_for_nothing_is_taken_back_and_goes_on_with_the_next_words() -> None:
+    turns = machine()
+    assert [m["type"] for m in sent(turns, started(1000), words("Hm?", 2000))] == ["SpeechStarted", "Turn"]
+    (taken_back,) = sent(turns, checkpoint(1536, ""))
+    assert (taken_back["turn_order"], taken_back["words"], taken_back["end_of_turn"]) == (0, [], False)
+    (ended,) = sent(turns, started(9000), finalized("We are done."))
+    assert (ended["turn_order"], ended["end_of_turn"]) == (0, True)
+    assert [m["type"] for m in sent(turns, started(20_000), finalized("More."))] == ["SpeechStarted", "Turn"]
+
+
 def test_with_both_silences_alike_every_pause_ends_the_turn() -> None:
     turns = machine(min_turn_silence=100, max_turn_silence=100)
     turns.event(started(1000))

@@ -74,9 +74,18 @@ class Universal3Turns(TurnMachine):
     def _end_of_turn(self, config: TurnConfig) -> list[Effect]:
         text = self._text()
         if not text:
-            return []
+            return self._taken_back()
         ended = self._turn(text, final=True, language=self._spoken_language(config))
-        return [*self._started(), Send(ended, self._heard[-1].end_sample)]
+        effects: list[Effect] = [*self._started(), Send(ended, self._heard[-1].end_sample)]
+        self._voice_sent = False
+        return effects
+
+    def _taken_back(self) -> list[Effect]:
+        """The turn that was announced for nothing stays open: SpeechStarted comes once a turn, and no turn is empty."""
+        if not self._shown:
+            return []
+        self._heard = []
+        return [Send(self._turn("", final=False), self._began())]
 
     def _started(self) -> list[Effect]:
         """SpeechStarted, once a turn."""
@@ -108,7 +117,6 @@ class Universal3Turns(TurnMachine):
         self._floor_ms = self._heard[-1].end_ms if self._heard else self._floor_ms
         self._heard = []
         self._voice = None
-        self._voice_sent = False
         self._shown = ""
         self._last_partial = None
         self._paced = None
