@@ -31,7 +31,7 @@ CHANGES = st.fixed_dictionaries(
         "end_of_turn_confidence_threshold": st.sampled_from([0.0, 0.4, 1.0]),
         "format_turns": st.booleans(),
         "continuous_partials": st.booleans(),
-        "interruption_delay": st.sampled_from([0, 500, 1000]),
+        "interruption_delay": st.sampled_from([0, 1000]),
     },
 )
 
@@ -53,7 +53,7 @@ class AnySession(RuleBasedStateMachine):
         partials=st.booleans(),
         language=st.booleans(),
         continuous=st.booleans(),
-        delay=st.sampled_from([0, 500]),
+        delay=st.sampled_from([0, 1000]),
     )
     def begin(
         self,
@@ -69,8 +69,8 @@ class AnySession(RuleBasedStateMachine):
         self.config = TurnConfig(self.family, low, high, threshold, formatted, partials, language, continuous, delay)
         self.changes: list[tuple[int, TurnConfig]] = []
         self.machine = turn_machine(self.config)
-        self.rules = WireRules(universal3=self.replacing, format_turns=formatted)
-        self.rules.check(dict(BEGIN))
+        self.wire = WireRules(universal3=self.replacing, format_turns=formatted)
+        self.wire.check(dict(BEGIN))
         self.position = self.speech = 0
         self.voice_at: int | None = None
         self.silence_at: int | None = None
@@ -85,7 +85,7 @@ class AnySession(RuleBasedStateMachine):
 
     @property
     def replacing(self) -> bool:
-        return self.family == "universal-3"
+        return bool(self.family == "universal-3")
 
     # -- what is in force where the recogniser listens ------------------------------------------------------------
 
@@ -296,9 +296,9 @@ class AnySession(RuleBasedStateMachine):
         for effect in self.machine.event(pb.RecognizeResponse(**message)):
             assert self.decision is None, "the client sees everything before the recogniser goes on"
             if isinstance(effect, Send):
-                self.rules.format_turns = self.in_force().format_turns and not self.replacing
-                self.rules.audio_ms = self.position // MS
-                self.rules.check(dict(effect.message))
+                self.wire.format_turns = self.in_force().format_turns and not self.replacing
+                self.wire.audio_ms = self.position // MS
+                self.wire.check(dict(effect.message))
                 sent.append(dict(effect.message))
             else:
                 assert isinstance(effect, Decide)
@@ -309,7 +309,7 @@ class AnySession(RuleBasedStateMachine):
         if not hasattr(self, "machine"):
             return
         self.force(0.5)
-        self.rules.check({"type": "Termination", "audio_duration_seconds": 1, "session_duration_seconds": 1})
+        self.wire.check({"type": "Termination", "audio_duration_seconds": 1, "session_duration_seconds": 1})
         assert [text for text in self.shown if text] == [text for text in map(plain, self.said) if text]
 
 
