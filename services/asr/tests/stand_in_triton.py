@@ -12,7 +12,9 @@ from tritonclient.grpc import service_pb2 as kserve
 from tritonclient.grpc import service_pb2_grpc
 
 SLOW = 7  # the first sample of a window that is not answered
-HEARD = json.dumps({"words": [["heard", 0, 800, 0.9]], "language": "en", "language_confidence": 0.9}).encode()
+HEARD = json.dumps(
+    {"words": [["heard", 0, 800, 0.9]], "doubted": [], "language": "en", "language_confidence": 0.9}
+).encode()
 
 
 class StandInTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]

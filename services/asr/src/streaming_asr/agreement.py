@@ -84,6 +84,11 @@ class SegmentWords:
         self._open: list[HeardWord] = []
         self._owed: list[HeardWord] = []  # final, but not said yet
 
+    @property
+    def unheard(self) -> bool:
+        """Whether no word of the segment was heard yet."""
+        return not (self.final or self._open or self._owed)
+
     def catch_up(self, through: int) -> None:
         """On a resume: move the window's start as the lost stream has, at the grid positions before `through`.
 
@@ -144,7 +149,7 @@ class SegmentWords:
 
         A clear voice in the same window makes the model take a faint one after it for noise.
         """
-        if self.final or self._open or self._owed or self._start >= self._own_start:
+        if not self.unheard or self._start >= self._own_start:
             return False
         self._start = self._own_start
         return True

@@ -33,11 +33,16 @@ class HeardWord:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """Everything the engine heard in one window; `language` is ISO 639-1 or empty."""
+    """Everything the engine heard in one window; `language` is ISO 639-1 or empty.
+
+    `doubted` are words that the engine would rather take for silence: never final, but fit to be shown where voice
+    activity is sure that somebody speaks. Where there are any, `words` is empty.
+    """
 
     words: tuple[HeardWord, ...] = ()
     language: str = ""
     language_confidence: float = 0.0
+    doubted: tuple[HeardWord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
