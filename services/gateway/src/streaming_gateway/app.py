@@ -14,7 +14,7 @@ from stack_model.catalogue import parse_models
 from streaming_gateway.auth import AnyNonEmpty, ApiKeys, Authenticator, parse_keys
 from streaming_gateway.catalogue import Catalogue
 from streaming_gateway.gateway import Gates, Gateway
-from streaming_gateway.license import License, ProxiedLicense
+from license_client.license import License, ProxiedLicense
 from streaming_gateway.limits import SessionLimits
 from streaming_gateway.link import Recognizers
 from streaming_gateway.metrics import GatewayMetrics
@@ -22,9 +22,9 @@ from streaming_gateway.orders import metrics_and_orders
 from streaming_gateway.server import serve_clients
 from streaming_gateway.settings import GatewaySettings
 from streaming_gateway.tls import ServingCertificate
-from streaming_gateway.usage import Metered, Usage, UsageReporter
-from streaming_gateway.usage_spool import UsageSpool
-from streaming_gateway.watched_file import WatchedFile
+from license_client.usage import Metered, Usage, UsageReporter
+from license_client.usage_spool import UsageSpool
+from service_kit.watched_file import WatchedFile
 
 _log = get_logger(__name__)
 _AGAIN_SECONDS = 5.0

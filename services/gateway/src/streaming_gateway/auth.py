@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from streaming_gateway.problems import unauthorized
-from streaming_gateway.watched_file import WatchedFile
+from service_kit.watched_file import WatchedFile
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 OPEN_TENANT = "open"

@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection
 from streaming_gateway.auth import Authenticator, credential
 from streaming_gateway.catalogue import Catalogue
 from streaming_gateway.goodbye import close, refuse
-from streaming_gateway.license import License
+from license_client.license import License
 from streaming_gateway.limits import SessionLimits
 from streaming_gateway.link import (
     BudgetSpentError,
@@ -31,7 +31,7 @@ from streaming_gateway.parameters import SessionConfig, read_query, resolve
 from streaming_gateway.problems import GOING_AWAY, Closing, Problem, at_capacity, cancelled, unauthorized
 from streaming_gateway.report import SessionReport
 from streaming_gateway.session import Session
-from streaming_gateway.usage import Usage
+from license_client.usage import Usage
 
 _log = get_logger(__name__)
 # Beyond the time that a session takes to tell its open turn.
@@ -138,7 +138,7 @@ class Gateway:
             _log.info("unknown parameters ignored", count=len(unknown))
         names = {config.model.speech_model, config.model.route}
         if refusal := self._gates.license.refusal(names, self._taken):
-            raise refusal
+            raise at_capacity("license_limit") if refusal.exhausted else unauthorized(refusal.reason, "license")
         if not self._gates.usage.can_record:
             raise unauthorized("usage cannot be recorded", "usage")
         return tenant, config

@@ -38,7 +38,7 @@ from streaming_gateway.problems import (
 from streaming_gateway.report import SessionReport
 from streaming_gateway.silences import Silences
 from streaming_gateway.turns import Decide, Effect, Send, turn_machine
-from streaming_gateway.usage_spool import UsageEvent
+from license_client.usage_spool import UsageEvent
 
 _log = get_logger(__name__)
 # For the open turn to be told before a close that the client did not ask for.
