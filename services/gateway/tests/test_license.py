@@ -6,13 +6,13 @@ from typing import Any
 
 import httpx2
 import pytest
+from license_client.license import LicenseTerms, LicenseView, ProxiedLicense, ProxyStatus
 from service_kit.http import serve_http
 from stand_in_proxy import Proxy, outcome, ready
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from license_client.license import LicenseTerms, LicenseView, ProxiedLicense, ProxyStatus
 from streamingstack_bench.wire_client import wire_client
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -47,7 +47,9 @@ def view(state: Any = "Ready", **more: Any) -> LicenseView:
         (view("Ready", models=["universal-3-5-pro"]), 0, 0, False),
     ],
 )
-def test_a_verdict_holds_while_it_is_trusted(seen: LicenseView, hours: float, sessions: int, exhausted: bool | None) -> None:
+def test_a_verdict_holds_while_it_is_trusted(
+    seen: LicenseView, hours: float, sessions: int, exhausted: bool | None
+) -> None:
     refusal = seen.refusal(NOW + timedelta(hours=hours), NAMES, sessions)
     assert (refusal.exhausted if refusal else None) == exhausted
 

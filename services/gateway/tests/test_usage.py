@@ -9,12 +9,12 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from license_client.usage import UsageReporter, refused_events
+from license_client.usage_spool import UsageEvent, UsageSpool
 from prometheus_client import CollectorRegistry
 from stand_in_proxy import Proxy, outcome, ready
 from streaming_gateway.app import _keep_up
 from streaming_gateway.metrics import GatewayMetrics
-from license_client.usage import UsageReporter, refused_events
-from license_client.usage_spool import UsageEvent, UsageSpool
 from streamingstack_bench.wire_client import wire_client
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -1,1 +1,1 @@
-"""What a service owes the licence proxy: its verdict asked before a session, the session's usage told until it has it."""
+"""What a service owes the licence proxy: to ask for its verdict, and to tell usage until the proxy has it."""

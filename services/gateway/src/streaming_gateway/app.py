@@ -6,15 +6,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import httpx2
+from license_client.license import License, ProxiedLicense
+from license_client.usage import Metered, Usage, UsageReporter
+from license_client.usage_spool import UsageSpool
 from prometheus_client import CollectorRegistry
 from service_kit.http import serve_http
 from service_kit.logs import get_logger
+from service_kit.watched_file import WatchedFile
 from stack_model.catalogue import parse_models
 
 from streaming_gateway.auth import AnyNonEmpty, ApiKeys, Authenticator, parse_keys
 from streaming_gateway.catalogue import Catalogue
 from streaming_gateway.gateway import Gates, Gateway
-from license_client.license import License, ProxiedLicense
 from streaming_gateway.limits import SessionLimits
 from streaming_gateway.link import Recognizers
 from streaming_gateway.metrics import GatewayMetrics
@@ -22,9 +25,6 @@ from streaming_gateway.orders import metrics_and_orders
 from streaming_gateway.server import serve_clients
 from streaming_gateway.settings import GatewaySettings
 from streaming_gateway.tls import ServingCertificate
-from license_client.usage import Metered, Usage, UsageReporter
-from license_client.usage_spool import UsageSpool
-from service_kit.watched_file import WatchedFile
 
 _log = get_logger(__name__)
 _AGAIN_SECONDS = 5.0

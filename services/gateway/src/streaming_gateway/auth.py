@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from streaming_gateway.problems import unauthorized
 from service_kit.watched_file import WatchedFile
+
+from streaming_gateway.problems import unauthorized
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 OPEN_TENANT = "open"

@@ -8,6 +8,8 @@ from time import monotonic
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
+from license_client.license import License
+from license_client.usage import Usage
 from service_kit.faults import place_of
 from service_kit.logs import get_logger
 from websockets.asyncio.server import ServerConnection
@@ -15,7 +17,6 @@ from websockets.asyncio.server import ServerConnection
 from streaming_gateway.auth import Authenticator, credential
 from streaming_gateway.catalogue import Catalogue
 from streaming_gateway.goodbye import close, refuse
-from license_client.license import License
 from streaming_gateway.limits import SessionLimits
 from streaming_gateway.link import (
     BudgetSpentError,
@@ -31,7 +32,6 @@ from streaming_gateway.parameters import SessionConfig, read_query, resolve
 from streaming_gateway.problems import GOING_AWAY, Closing, Problem, at_capacity, cancelled, unauthorized
 from streaming_gateway.report import SessionReport
 from streaming_gateway.session import Session
-from license_client.usage import Usage
 
 _log = get_logger(__name__)
 # Beyond the time that a session takes to tell its open turn.

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from service_kit.http import metrics_app, serve_http
 from service_kit.logs import get_logger
 from service_kit.watched_file import WatchedFile
+from stack_model.api_keys import ApiKey, parse_keys
 from stack_model.catalogue import parse_models
 
 from streaming_sync_api.audio import Lengths
@@ -103,14 +104,10 @@ def _models(settings: SyncSettings) -> Callable[[], Models]:
     return lambda: fixed
 
 
-def _keys(settings: SyncSettings) -> Callable[[], dict[str, str]] | None:
+def _keys(settings: SyncSettings) -> Callable[[], list[ApiKey]] | None:
     if settings.api_keys_file is None:
         return None
-    return WatchedFile(settings.api_keys_file, key_names).content
-
-
-def key_names(text: str) -> dict[str, str]:
-    raise NotImplementedError
+    return WatchedFile(settings.api_keys_file, parse_keys).content
 
 
 async def _keep_up(work: Callable[[], Awaitable[None]]) -> None:

@@ -17,6 +17,7 @@ from streaming_sync_api.problems import SyncProblem, bad_audio, too_large, unsup
 RATES = (8000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _WAV_TYPES = ("audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave")
 _PCM_TYPE = "audio/pcm"
+_LONGEST_HEADER = 4096
 
 Samples = NDArray[np.int16]
 
@@ -63,6 +64,7 @@ def read_recording(audio: io.BytesIO, content_type: str, config: TranscribeConfi
 
 
 def _read_wav(audio: io.BytesIO, lengths: Lengths) -> tuple[Samples, int, int]:
+    _open_end(audio)
     try:
         with soundfile.SoundFile(audio) as wav:
             _check_kind(wav)
@@ -71,6 +73,15 @@ def _read_wav(audio: io.BytesIO, lengths: Lengths) -> tuple[Samples, int, int]:
             return wav.read(dtype="int16", always_2d=True), wav.samplerate, duration_ms
     except soundfile.SoundFileError:
         raise bad_audio("audio: not a WAV file; send 16-bit PCM in a WAV container, or audio/pcm") from None
+
+
+def _open_end(audio: io.BytesIO) -> None:
+    """A recording that is sent while it is made has a header from before its length was known, often with a length of
+    0; all ones are the sign for "to the end" that the reader knows."""
+    with audio.getbuffer() as content:
+        at = bytes(content[:_LONGEST_HEADER]).find(b"data")
+        if at >= 0 and content[at + 4 : at + 8] == bytes(4):
+            content[at + 4 : at + 8] = b"\xff" * 4
 
 
 def _check_kind(wav: Any) -> None:

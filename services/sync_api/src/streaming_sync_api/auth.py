@@ -2,20 +2,20 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from service_kit.logs import get_logger
+from stack_model.api_keys import EVERYBODY, ApiKey
 
 from streaming_sync_api.problems import unauthorized
 
 _log = get_logger(__name__)
-OPEN_TENANT = "open"
 
 
 class Authenticator:
-    """Decides on credentials. `keys` are hashes and names, asked for anew each time, so that their file may change."""
+    """Decides on credentials. `keys` is read anew each time, so that their file may change."""
 
-    def __init__(self, keys: Callable[[], Mapping[str, str]] | None) -> None:
+    def __init__(self, keys: Callable[[], list[ApiKey]] | None) -> None:
         """Without `keys` any credential is taken that is not empty."""
         if keys is None:
             _log.warning("no API_KEYS_FILE: any non-empty credential is taken")
@@ -27,13 +27,14 @@ class Authenticator:
         if not given:
             raise unauthorized("header Authorization: missing or empty; send your API key in it")
         if self._keys is None:
-            return OPEN_TENANT
+            return EVERYBODY.name
         digests = [_sha256(given), _sha256(given.removeprefix("Bearer ").strip())]
         found = None
-        for sha256, name in self._keys().items():
+        for key in self._keys():
             # Every key is compared, in constant time, so that the time tells nothing.
-            if any([hmac.compare_digest(digest, sha256) for digest in digests]):
-                found = name
+            matches = [hmac.compare_digest(digest, key.sha256) for digest in digests]
+            if any(matches):
+                found = key.name
         if found is None:
             raise unauthorized("header Authorization: invalid API key")
         return found

@@ -35,7 +35,9 @@ class Models:
         able = [model for model in self._in_order() if not wanted or wanted & understood(model)]
         if not able:
             known = sorted(set().union(*(understood(model) for model in self.models)))
-            raise bad_request(f"config.language_codes: no deployed model understands them; choose of {', '.join(known)}")
+            raise bad_request(
+                f"config.language_codes: no deployed model understands them; choose of {', '.join(known)}"
+            )
 
         def rank(model: GatewayModel) -> tuple[int, bool]:
             spread = len(understood(model)) if _MULTI in config.languages else len(wanted & understood(model))

@@ -15,23 +15,13 @@ RECOGNISER_PROMPT = 1750
 _LANGUAGE = re.compile(r"[a-z]{2,3}|multi")
 
 
-def _encodable(text: str) -> str:
-    """Half of a surrogate pair, which JSON can spell and UTF-8 cannot, would break what carries it."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("a surrogate without its other half") from None
-    return text
-
-
 def _terms(terms: list[str]) -> list[str]:
     if len(terms) > MOST_TERMS or sum(len(term) for term in terms) > MOST_TERM_CHARACTERS:
         raise ValueError(f"at most {MOST_TERMS} terms of {MOST_TERM_CHARACTERS} characters in all")
     return [term.strip() for term in terms if term.strip() and len(term.strip()) <= LONGEST_TERM]
 
 
-Text = Annotated[str, AfterValidator(_encodable)]
-Terms = Annotated[list[Text], AfterValidator(_terms)]
+Terms = Annotated[list[str], AfterValidator(_terms)]
 
 
 class TranscribeConfig(BaseModel):
@@ -41,10 +31,10 @@ class TranscribeConfig(BaseModel):
 
     language_code: str | list[str] | None = None
     language_codes: list[str] | None = None
-    prompt: Annotated[Text, Field(max_length=LONGEST_PROMPT)] | None = None
+    prompt: Annotated[str, Field(max_length=LONGEST_PROMPT)] | None = None
     keyterms_prompt: Terms | None = None
     word_boost: Terms | None = None
-    conversation_context: Text | list[Text] | None = None
+    conversation_context: str | list[str] | None = None
     sample_rate: int | None = None
     channels: int | None = None
 

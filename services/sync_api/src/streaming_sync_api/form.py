@@ -1,4 +1,4 @@
-"""A multipart body, part by part as it arrives, within bounds: only `audio` and `config` are kept, and in memory alone."""
+"""A multipart body, part by part as it arrives, within bounds; `audio` and `config` are kept, in memory alone."""
 
 import io
 from dataclasses import dataclass, field

@@ -1,6 +1,7 @@
 """The routes: recordings, and what probes ask."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 from service_kit.faults import place_of
@@ -10,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from streaming_sync_api.metrics import SyncMetrics
 from streaming_sync_api.problems import SyncProblem, inference_error
@@ -17,6 +19,7 @@ from streaming_sync_api.service import SyncApi, Upload
 
 TRANSCRIBE_PATHS = ("/transcribe", "/v1/transcribe", "/v1/transcribe/live", "/v1/transcribe/stream")
 _LOOK_SECONDS = 0.25
+_SWALLOW_SECONDS = 5.0
 _NOBODY = 499  # who asked is gone; nobody reads the answer
 
 _log = get_logger(__name__)
@@ -56,19 +59,19 @@ class _Routes:
         return JSONResponse({"status": "ok"})
 
     async def _answered(self, request: Request) -> tuple[Response, str]:
+        received = asyncio.Event()
         try:
-            return JSONResponse(await self._while_asked(request)), "ok"
+            return JSONResponse(await self._while_asked(request, received)), "ok"
         except SyncProblem as problem:
-            return _refusal(problem), problem.code
+            return _refusal(problem, rest_unread=not received.is_set()), problem.code
         except ClientDisconnect:
             return Response(status_code=_NOBODY), "client_gone"
         except Exception as failure:  # noqa: BLE001 - its text may quote what was said; its type and place do not
             _log.error("request failed", kind=type(failure).__name__, place=place_of(failure))
-            return _refusal(inference_error()), "inference_error"
+            return _refusal(inference_error(), rest_unread=not received.is_set()), "inference_error"
 
-    async def _while_asked(self, request: Request) -> dict[str, Any]:
+    async def _while_asked(self, request: Request, received: asyncio.Event) -> dict[str, Any]:
         """The answer, unless the client leaves: then its place is free at once. Raises ClientDisconnect."""
-        received = asyncio.Event()
         work = asyncio.create_task(self._api.transcribe(_upload(request, received)))
         watch = asyncio.create_task(_until_gone(request, received))
         try:
@@ -101,12 +104,32 @@ def _upload(request: Request, received: asyncio.Event) -> Upload:
 async def _until_gone(request: Request, received: asyncio.Event) -> None:
     """Until the client has left; before the body's end its reader finds out."""
     await received.wait()
-    while not await request.is_disconnected():
+    while not await request.is_disconnected():  # noqa: ASYNC110 - Starlette offers no event
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def _refusal(problem: SyncProblem) -> Response:
-    return JSONResponse(problem.body(), problem.status, problem.headers())
+class _EarlyAnswer(JSONResponse):
+    """An answer to a request whose body is not read to its end.
+
+    Most clients read no answer before they have sent all they want to: for a few seconds the rest is thrown away, so
+    that the end of the connection does not take the answer with it.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Say it at once, swallow, close."""
+        headers = [*self.raw_headers, (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": self.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SWALLOW_SECONDS):
+                while (await receive()).get("more_body", False):
+                    pass
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _refusal(problem: SyncProblem, *, rest_unread: bool = False) -> Response:
+    kind = _EarlyAnswer if rest_unread else JSONResponse
+    return kind(problem.body(), problem.status, problem.headers())
 
 
 async def _not_here(_: Request, refused: Exception) -> Response:

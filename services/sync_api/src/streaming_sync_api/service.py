@@ -108,38 +108,39 @@ class SyncApi:
             model = self._gates.models().choose(config)
             self._check_license(model)
             recording = await self._read(form, config)
-            session_id = str(uuid4())
-            order = _order(session_id, model, config, recording)
-            del form
+            del form  # what was sent is not needed while it is heard
+            order = _order(str(uuid4()), model, config, recording)
             heard = await self._recognisers.hear(order)
-            seconds = time.monotonic() - began
-            self._metrics.audio.labels(model.speech_model).inc(recording.duration_ms / 1000)
-            self._metrics.seconds.labels(model.speech_model).observe(time.monotonic() - received)
-            self._gates.usage.ended(
-                UsageEvent(
-                    session_id=session_id,
-                    sequence=1,
-                    audio_ms=recording.duration_ms,
-                    session_ms=round(1000 * seconds),
-                    model=model.speech_model,
-                    tenant=tenant,
-                    started_at=started_at.isoformat(),
-                    ended=True,
-                )
-            )
-        _log.info(
-            "recording transcribed",
-            session_id=session_id,
+        event = UsageEvent(
+            session_id=order.session_id,
+            sequence=1,
+            audio_ms=recording.duration_ms,
+            session_ms=round(1000 * (time.monotonic() - began)),
             model=model.speech_model,
-            audio_seconds=recording.duration_ms / 1000,
-            seconds=round(seconds, 3),
+            tenant=tenant,
+            started_at=started_at.isoformat(),
+            ended=True,
         )
+        self._report(event, time.monotonic() - received)
         return {
             **transcript(heard.words),
             "audio_duration_ms": recording.duration_ms,
-            "session_id": session_id,
-            "request_time_ms": round(1000 * seconds, 1),
+            "session_id": order.session_id,
+            "request_time_ms": round(1000 * (time.monotonic() - began), 1),
         }
+
+    def _report(self, event: UsageEvent, inference_seconds: float) -> None:
+        """A recording was heard: it is metered, counted, and told in one line of the log."""
+        self._gates.usage.ended(event)
+        self._metrics.audio.labels(event.model).inc(event.audio_ms / 1000)
+        self._metrics.seconds.labels(event.model).observe(inference_seconds)
+        _log.info(
+            "recording transcribed",
+            session_id=event.session_id,
+            model=event.model,
+            audio_seconds=event.audio_ms / 1000,
+            seconds=round(inference_seconds, 3),
+        )
 
     def _check_gates(self) -> None:
         if self._closed:
@@ -191,9 +192,7 @@ class SyncApi:
     async def _read(self, form: Form, config: TranscribeConfig) -> Recording:
         assert form.audio is not None
         async with self._decoding:
-            return await asyncio.to_thread(
-                read_recording, form.audio, form.audio_type, config, self._limits.lengths
-            )
+            return await asyncio.to_thread(read_recording, form.audio, form.audio_type, config, self._limits.lengths)
 
 
 def _order(session_id: str, model: GatewayModel, config: TranscribeConfig, recording: Recording) -> Order:

@@ -1,4 +1,4 @@
-"""One gRPC stream of class BULK: a recording up within the credit, its words down (docs/contract.md, rules 2 and 14)."""
+"""One gRPC stream of class BULK: a recording up within the credit, its words down (rules 2 and 14 of the contract)."""
 
 import asyncio
 import contextlib
