@@ -56,10 +56,13 @@ def test_a_form_is_the_same_however_it_is_cut(audio: bytes, cuts: list[int]) -> 
     ],
 )
 def test_what_is_no_form_is_refused(content_type: str, body: bytes, status: int) -> None:
-    with pytest.raises(SyncProblem) as refused:
+    def read() -> None:
         reader = FormReader(content_type, 1000)
         reader.feed(body)
         reader.finish()
+
+    with pytest.raises(SyncProblem) as refused:
+        read()
     assert refused.value.status == status
 
 

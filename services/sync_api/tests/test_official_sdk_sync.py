@@ -1,7 +1,6 @@
 """The official Python SDK's sync clients, unchanged, against a whole sync API over real sockets."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import assemblyai as aai
@@ -17,8 +16,8 @@ from .conftest import SPOKEN, TEXT, Stack, wav
 
 
 @pytest.fixture
-def client(plain: Stack) -> Iterator[aai.Client]:
-    yield aai.Client(settings=aai.Settings(api_key="self-hosted", sync_base_url=plain.url))
+def client(plain: Stack) -> aai.Client:
+    return aai.Client(settings=aai.Settings(api_key="self-hosted", sync_base_url=plain.url))
 
 
 CONFIG = {"keyterms_prompt": ["table"], "language_codes": ["en"], "conversation_context": ["Hello."]}
