@@ -69,10 +69,15 @@ def test_the_client_is_told_whether_the_licence_or_its_proxy_is_at_fault(seen: L
     assert refusal.reason == told
 
 
-def test_a_licence_that_is_used_up_is_a_shortage_of_its_own() -> None:
-    refusal = view("Ready", session_limit=2).refusal(NOW, NAMES, 2)
-    assert refusal
-    assert refusal.kind == "license_limit", "more gateways would not help"
+async def test_a_licence_that_is_used_up_is_a_shortage_of_its_own(stack: Any, proxy: Proxy) -> None:
+    proxy.session_limit = 0
+    async with stack(license_endpoint=proxy.url) as running:
+        await ready(running)
+        kind, text = await outcome(running.url)
+        assert (kind, "Too many concurrent sessions" in text) == ("Error", True)
+        async with httpx2.AsyncClient() as client:
+            page = (await client.get(running.metrics)).text
+        assert 'refused_total{reason="license_limit"} 1.0' in page, "more gateways would not help"
 
 
 async def test_a_failed_licence_refuses_new_sessions_and_ends_no_live_one(
