@@ -136,7 +136,9 @@ def _license_rows() -> Iterator[Row]:
 
 
 def _gateway_rows() -> Iterator[Row]:
-    yield _of_facts("an API key", set(), {GATEWAY}, inputs(first_key_hash="a" * 64), inputs(first_key_hash="b" * 64))
+    yield _of_facts(
+        "an API key and its limits", set(), {GATEWAY}, inputs(first_key_hash="a" * 64), inputs(first_key_hash="b" * 64)
+    )
     auths: tuple[Fields, ...] = ({"secretName": "ours"}, {"mode": "AnyNonEmpty"})
     yield _row("gateway.auth", {GATEWAY, SYNC}, set(), *auths, usual=_SYNC)
     yield _row("gateway.maxSessionSeconds", {GATEWAY, BALANCER}, set(), 600)

@@ -39,6 +39,11 @@ class State:
         return self.root / "gateway" / "api-keys"
 
     @property
+    def token_secret(self) -> Path:
+        """What the gateway signs temporary tokens with."""
+        return self.root / "gateway" / "token-secret"
+
+    @property
     def routes(self) -> Path:
         """The load balancer's routes file."""
         return self.root / "load-balancer" / "routes.yaml"

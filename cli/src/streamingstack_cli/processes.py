@@ -164,6 +164,7 @@ def _gateway(stack: StreamingStack, layout: Layout) -> Process:
             "AAI_ASR_ENDPOINT": f"{LOOPBACK}:{ports.balancer}",
             "AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT": f"http://{LOOPBACK}:{ports.license_proxy}",
             "GATEWAY_MODELS": dump_models(gateway_models(stack)),
+            "TOKEN_SECRET_FILE": str(layout.state.token_secret),
             "SPOOL_DIR": str(layout.state.root / "gateway" / "spool"),
             "MAX_SESSIONS": str(gateway.sessions.max_per_pod),
             "MAX_SESSION_SECONDS": str(gateway.max_session_seconds),

@@ -19,3 +19,9 @@ class SessionLimits:
         """The same for a session that may wait `seconds` for a recogniser: what comes meanwhile is not too much."""
         backlog = max(self.backlog_seconds, (seconds or 0) + _BEYOND_BUFFER_SECONDS)
         return self if seconds is None else dataclasses.replace(self, backlog_seconds=backlog)
+
+    def capped(self, seconds: int | None) -> "SessionLimits":
+        """The same for a session that a token allows `seconds`; None: as long as any."""
+        return (
+            self if seconds is None else dataclasses.replace(self, session_seconds=min(self.session_seconds, seconds))
+        )

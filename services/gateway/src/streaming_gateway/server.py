@@ -1,4 +1,4 @@
-"""The port for clients: WebSockets on `/` and `/v3/ws`, health beside them."""
+"""The port for clients: WebSockets on `/` and `/v3/ws`, tokens and health beside them."""
 
 import contextlib
 import json
@@ -15,6 +15,7 @@ from websockets.http11 import Request, Response
 from streaming_gateway.gateway import Gateway
 from streaming_gateway.goodbye import GOODBYE_SECONDS
 from streaming_gateway.tls import ServingCertificate
+from streaming_gateway.token_endpoint import token_answer
 
 _SESSION_PATHS = ("/", "/v3/ws")
 _HEALTH_PATHS = ("/v3/ws/health", "/v3/health", "/healthz")
@@ -62,11 +63,13 @@ async def serve_clients(
 
 def plain_answer(gateway: Gateway, request: Request) -> Response | None:
     """The answer to what is no session; None: go on with the upgrade, which answers 426 where none was asked for."""
-    path = urlsplit(request.path).path
+    path, query = urlsplit(request.path)[2:4]
     if path in _SESSION_PATHS:
         return None
     if path in _HEALTH_PATHS:
         return _json(HTTPStatus.OK, {"status": "ok"})
+    if path == "/v3/token":
+        return _json(*token_answer(gateway.auth, query, request.headers.get_all("Authorization")))
     if path == "/readyz":
         ready = gateway.ready
         return _json(HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE, {"ready": ready})
@@ -77,5 +80,12 @@ def plain_answer(gateway: Gateway, request: Request) -> Response | None:
 
 def _json(status: HTTPStatus, body: dict[str, object]) -> Response:
     content = json.dumps(body).encode()
-    headers = Headers({"Content-Type": "application/json", "Content-Length": str(len(content)), "Connection": "close"})
+    headers = Headers(
+        {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(content)),
+            "Cache-Control": "no-store",
+            "Connection": "close",
+        }
+    )
     return Response(status.value, status.phrase, headers, content)

@@ -46,6 +46,11 @@ class GatewaySettings(ServiceSettings):
         validation_alias="AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT",
         description="URL of the licence proxy; unset: development, nothing is checked or metered.",
     )
+    lease_endpoint: str | None = Field(
+        default=None,
+        validation_alias="LEASE_ENDPOINT",
+        description="URL of the one licence proxy that counts the sessions of all gateways; unset: the same.",
+    )
     models: str | None = Field(
         default=None,
         validation_alias="GATEWAY_MODELS",
@@ -59,7 +64,13 @@ class GatewaySettings(ServiceSettings):
     api_keys_file: Path | None = Field(
         default=None,
         validation_alias="API_KEYS_FILE",
-        description="Lines of sha256 and name; unset: any non-empty credential.",
+        description="Lines of sha256, name and limits; unset: any non-empty credential.",
+    )
+    token_secret_file: Path | None = Field(
+        default=None,
+        validation_alias="TOKEN_SECRET_FILE",
+        description="Secrets of 32 bytes or more, one a line, for the tokens of /v3/token: the first signs, all of "
+        "them verify; the same for every gateway of a stack. Unset: no tokens.",
     )
     spool_dir: Path | None = Field(
         default=None, validation_alias="SPOOL_DIR", description="Undelivered usage; unset: in memory only."
@@ -95,7 +106,7 @@ class GatewaySettings(ServiceSettings):
     )
     check_contract: bool = Field(default=False, validation_alias="CHECK_CONTRACT")
 
-    @field_validator("license_endpoint")
+    @field_validator("license_endpoint", "lease_endpoint")
     @classmethod
     def _with_scheme(cls, endpoint: str | None) -> str | None:
         return f"http://{endpoint}" if endpoint and "://" not in endpoint else endpoint or None

@@ -66,6 +66,9 @@ class ServingCertificate:
     def _read(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        # Threaded Python clients that read while they write the upgrade, as the SDK before 1.8, lose it now and then to
+        # a ticket that comes meanwhile. Sessions are long and few: nobody misses the resumption.
+        context.num_tickets = 0
         context.load_cert_chain(*self._files)
         return context
 
