@@ -76,18 +76,18 @@ def test_whatever_bulk_does_live_streams_are_let_in_as_if_it_were_not_there(
 ) -> None:
     """And never more than the pod takes, where bulk goes when it is told to."""
     slots, without = Slots(capacity, replays=100), Slots(capacity, replays=100)
-    bulk, live = [], []
+    bulk: list[Slot] = []
+    live: list[tuple[Slot, Slot]] = []
     for kind, which in steps:
         if kind == "bulk":
             if slots.active < slots.bulk_capacity:
                 bulk.append(slots.take(resume=False, bulk=True))
         elif kind == "free":
-            held = [*bulk, *live]
-            if held:
-                chosen = held[which % len(held)]
-                for slot in chosen if isinstance(chosen, tuple) else (chosen,):
+            if which % 2 and bulk:
+                bulk.pop(which % len(bulk)).free()
+            elif live:
+                for slot in live.pop(which % len(live)):
                     slot.free()
-                (live if isinstance(chosen, tuple) else bulk).remove(chosen)
         else:
             live += _both(slots, without, resume=kind == "resume")
             while slots.crowded:

@@ -98,7 +98,7 @@ def stack() -> Any:
 
 
 @pytest.fixture
-async def plain() -> AsyncIterator[Stack]:
+async def plain_stack() -> AsyncIterator[Stack]:
     """A sync API with the default script and settings."""
     async with _stack() as running:
         yield running

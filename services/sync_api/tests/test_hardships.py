@@ -121,15 +121,15 @@ async def test_a_client_that_leaves_frees_its_place(stack: Any) -> None:
         assert "requests_active 0.0" in await running.metrics()
 
 
-async def test_a_client_that_leaves_in_mid_upload_frees_its_place(plain: Stack) -> None:
-    _, writer = await asyncio.open_connection("127.0.0.1", plain.running.port)
+async def test_a_client_that_leaves_in_mid_upload_frees_its_place(plain_stack: Stack) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", plain_stack.running.port)
     head = ["POST /transcribe HTTP/1.1", "Host: here", "Authorization: x", "Content-Length: 5000"]
     writer.write("\r\n".join([*head, "Content-Type: multipart/form-data; boundary=b", "", "--b\r\n"]).encode())
     async with asyncio.timeout(5):
-        while "requests_active 1.0" not in await plain.metrics():
+        while "requests_active 1.0" not in await plain_stack.metrics():
             await asyncio.sleep(0.02)
         writer.close()
-        while "requests_active 0.0" not in await plain.metrics():
+        while "requests_active 0.0" not in await plain_stack.metrics():
             await asyncio.sleep(0.02)
 
 
@@ -227,9 +227,9 @@ async def test_a_pod_that_leaves_ends_what_it_has_begun(stack: Any) -> None:
         await draining
 
 
-async def test_paths_and_methods_that_are_none_are_told_in_the_same_form(plain: Stack) -> None:
-    assert code(await plain.client.get(f"{plain.url}/transcribe")) == (405, "method_not_allowed")
-    assert code(await plain.client.post(f"{plain.url}/v2/transcript")) == (404, "not_found")
+async def test_paths_and_methods_that_are_none_are_told_in_the_same_form(plain_stack: Stack) -> None:
+    assert code(await plain_stack.client.get(f"{plain_stack.url}/transcribe")) == (405, "method_not_allowed")
+    assert code(await plain_stack.client.post(f"{plain_stack.url}/v2/transcript")) == (404, "not_found")
 
 
 async def test_a_live_session_beside_recordings_hears_what_it_hears_alone(stack: Any) -> None:

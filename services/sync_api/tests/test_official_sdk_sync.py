@@ -16,14 +16,14 @@ from .conftest import SPOKEN, TEXT, Stack, wav
 
 
 @pytest.fixture
-def client(plain: Stack) -> aai.Client:
-    return aai.Client(settings=aai.Settings(api_key="self-hosted", sync_base_url=plain.url))
+def client(plain_stack: Stack) -> aai.Client:
+    return aai.Client(settings=aai.Settings(api_key="self-hosted", sync_base_url=plain_stack.url))
 
 
 CONFIG = {"keyterms_prompt": ["table"], "language_codes": ["en"], "conversation_context": ["Hello."]}
 
 
-async def test_a_recording_is_transcribed(plain: Stack, client: aai.Client) -> None:
+async def test_a_recording_is_transcribed(plain_stack: Stack, client: aai.Client) -> None:
     transcriber = SyncTranscriber(client=client, config=SyncTranscriptionConfig(**CONFIG))
     assert await asyncio.to_thread(transcriber.warm)
     heard = await asyncio.to_thread(transcriber.transcribe, wav(6.0))
@@ -33,15 +33,15 @@ async def test_a_recording_is_transcribed(plain: Stack, client: aai.Client) -> N
     ]
 
 
-async def test_raw_audio_is_transcribed_while_it_is_made(plain: Stack, client: aai.Client) -> None:
+async def test_raw_audio_is_transcribed_while_it_is_made(plain_stack: Stack, client: aai.Client) -> None:
     config = SyncTranscriptionConfig(sample_rate=16_000, channels=1)
     transcriber = SyncTranscriber(client=client)
     heard = await asyncio.to_thread(transcriber.transcribe_live, iter([bytes(3200)] * 60), config)
     assert heard.text == TEXT
 
 
-async def test_the_async_client_hears_the_same(plain: Stack) -> None:
-    settings = aai.Settings(api_key="self-hosted", sync_base_url=plain.url)
+async def test_the_async_client_hears_the_same(plain_stack: Stack) -> None:
+    settings = aai.Settings(api_key="self-hosted", sync_base_url=plain_stack.url)
     async with AsyncSyncTranscriber(client=aai.AsyncClient(settings=settings)) as transcriber:
         assert (await transcriber.transcribe(wav(6.0))).text == TEXT
 
