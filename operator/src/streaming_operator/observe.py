@@ -47,6 +47,7 @@ def observe(
         license_proxy=part(STATEFUL_SET.name, names.license_proxy(stack), names.LICENSE_PROXY),
         load_balancer=part(DEPLOYMENT.name, names.load_balancer(stack), names.LOAD_BALANCER),
         model_store=part(DEPLOYMENT.name, names.model_store(stack), names.MODEL_STORE),
+        sync_api=part(DEPLOYMENT.name, names.sync_api(stack), names.SYNC_API),
         models={model: part(DEPLOYMENT.name, names.pool(stack, model), names.ASR, model) for model in models},
         license_state=state,
         trust_expiration=trusted,

@@ -23,6 +23,17 @@ class StandInTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ign
     def __init__(self) -> None:
         self.stuck = False
         self.loads = 0
+        self.priorities: list[int] = []  # of every inference, as they came
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def hold(self) -> None:
+        """Answer no inference until `release`."""
+        self._open.clear()
+
+    def release(self) -> None:
+        """Answer them all."""
+        self._open.set()
 
     async def ServerReady(self, request: Any, context: Any) -> Any:
         """It always is."""
@@ -41,6 +52,8 @@ class StandInTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ign
     async def ModelInfer(self, request: Any, context: Any) -> Any:
         """A word, or a score."""
         pcm = np.frombuffer(request.raw_input_contents[0], "<i2")
+        self.priorities.append(request.parameters["priority"].uint64_param)
+        await self._open.wait()
         if self.stuck or pcm[0] == SLOW:
             await asyncio.sleep(60)
         if request.model_name == "smart_turn":

@@ -47,13 +47,17 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Audio to decode: mono int16 at 16 kHz whose first sample lies at `first_sample`."""
+    """Audio to decode: mono int16 at 16 kHz whose first sample lies at `first_sample`.
+
+    `bulk`: nobody waits for its words one by one; whoever is live comes first.
+    """
 
     pcm: Pcm
     first_sample: int
     language_codes: tuple[str, ...] = ()
     prompt: str = ""
     keyterms: tuple[str, ...] = ()
+    bulk: bool = False
 
 
 class WindowEngine(Protocol):

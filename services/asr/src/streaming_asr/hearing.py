@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 
-from streaming_asr.agreement import GRID, SegmentWords
+from streaming_asr.agreement import BULK_LIMITS, DEFAULT_LIMITS, SegmentWords
 from streaming_asr.endpointing import Segment
 from streaming_asr.engine import SAMPLE_RATE, VAD_FRAME, HeardWord, Hypothesis, Window, WindowEngine
 from streaming_asr.inbox import Recording
@@ -30,6 +30,8 @@ class Hearing:
         self.eot_score = 0.0
         self.last = Hypothesis()
         self._engine, self._recording, self._replacing = engine, recording, replacing
+        bulk = opening.traffic_class == pb.TRAFFIC_CLASS_BULK
+        self._limits = BULK_LIMITS if bulk else DEFAULT_LIMITS
         self._index = WordIndex(opening.next_word_index, counting=not replacing)
         self._steering = Window(
             pcm=recording.slice(0, 0),
@@ -37,6 +39,7 @@ class Hearing:
             language_codes=tuple(opening.language_codes),
             prompt=opening.prompt,
             keyterms=tuple(opening.keyterms),
+            bulk=bulk,
         )
         self._segment: Segment | None = None
         self._words: SegmentWords | None = None
@@ -44,6 +47,11 @@ class Hearing:
         self._before = [heard_word(word) for word in opening.closed_words]
         self._voiced_since_grid = self._voiced_since_close = False
         self._voiced_frames = 0
+
+    @property
+    def grid(self) -> int:
+        """How far committing decodes lie apart, in samples."""
+        return self._limits.grid
 
     def begin(self, segment: Segment | None, final: Sequence[pb.Word] = ()) -> None:
         """A segment is open; `final` are its words so far, on a RESUME. Nothing happens when it was begun already."""
@@ -57,6 +65,7 @@ class Hearing:
             earliest=segment.start,
             final=[heard_word(word) for word in final],
             before=self._before,
+            limits=self._limits,
         )
         self._closing = []
 
@@ -64,7 +73,7 @@ class Hearing:
         """A segment was open when another stream was lost: whatever was heard of it is to be heard again."""
         self.begin(segment, opening.final_words)
         assert self._words is not None, "begun just now"
-        self._words.catch_up(opening.emit_after_sample // GRID * GRID)
+        self._words.catch_up(opening.emit_after_sample // self.grid * self.grid)
         if opening.first_sample > segment.start:
             self.voiced()  # perhaps before the replay; else it is heard again
 
