@@ -89,7 +89,8 @@ types:  ## Of check: mypy, sources and all tests but those of bench and load_bal
 	@echo 'check: mypy'
 	@mypy --no-error-summary $(SOURCES) $(TYPED_TESTS)
 	@mypy --no-error-summary e2e/kubernetes e2e/chaos # apart, as the next: each has a conftest of its own
-	@MYPYPATH=services/gateway/tests mypy --no-error-summary services/gateway/tests
+	@MYPYPATH=services/gateway/tests mypy --no-error-summary services/gateway/tests e2e/conformance
+	@MYPYPATH=services/gateway/tests mypy --no-error-summary --exclude '/(drivers|node_modules)/' e2e/clients # drivers have what they import elsewhere
 
 imports:  ## Of check: which room may import which
 	@echo 'check: import rules'
@@ -99,9 +100,11 @@ contract:  ## Of check: the protobuf contract
 	@echo 'check: protobuf'
 	@buf lint
 
-generate:  ## The custom resource definition and its reference page, from the API's types; dashboards, chart
+generate:  ## The custom resource definition and its reference page, pages of parameters and conformance, dashboards, chart
 	@python -m stack_model.crd crds/streamingstacks.yaml
 	@python -m stack_model.reference docs/reference/api.md
+	@python -m streaming_gateway.parameters.reference docs/reference/parameters.md
+	@python e2e/conformance/conformance_page.py
 	@python scripts/dashboards.py
 	@python scripts/chart.py
 
@@ -141,4 +144,4 @@ images-check: setup  ## Judge the images that were built: sizes, user, labels, c
 	@pytest -q -m images scripts/tests
 
 clean:  ## Remove the environment, caches and the state of local stacks
-	@rm -rf .venv .bootstrap .state .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv e2e/clients/.venv e2e/clients/javascript/node_modules .bootstrap .state .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

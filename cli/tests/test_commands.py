@@ -143,3 +143,17 @@ def test_ports_out_of_range_are_refused() -> None:
     result = run("render", ALL, "--target", "local", "--port-offset", "60000")
     assert result.exit_code == 2
     assert "outside 1024-65535" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--tls-cert", "cert.pem"], "--tls-cert and --tls-key: give both, or neither"),
+        (["--tls-key", "key.pem"], "--tls-cert and --tls-key: give both, or neither"),
+        (["--tls-cert", "nowhere.pem", "--tls-key", "key.pem"], "--tls-cert nowhere.pem: no such file"),
+    ],
+)
+def test_half_of_tls_is_refused(arguments: list[str], said: str) -> None:
+    result = CliRunner().invoke(app, ["up", *arguments])
+    assert result.exit_code == 2
+    assert said in result.output

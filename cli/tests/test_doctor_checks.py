@@ -108,7 +108,8 @@ def test_a_missing_licence_is_two_findings_each_with_a_command(well: Facts) -> N
     ("content", "level", "says"),
     [
         (b"a" * 64 + b" team\n# comment\n", None, ""),
-        (b"plain-key\n", Level.STOPS, "line 1 is no hash of a key"),
+        (b"plain-key\n", Level.STOPS, "line 1: expected the sha256 of a key"),
+        (b"0" * 64 + b" team max_sessions=none\n", Level.STOPS, "line 1: max_sessions must be a whole number"),
         (b"# nobody\n", Level.WEAKENS, "holds no key"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 from stack_model.api import load_stack
 from stack_model.catalogue import parse_models
 from streamingstack_cli.inherited import inherited
+from streamingstack_cli.layout import TlsFiles
 from streamingstack_cli.processes import Probe, Process, child_file, local_processes, reachable
 from streamingstack_cli.supervisor_config import render_supervisor
 
@@ -73,6 +74,7 @@ def test_only_triton_is_started_again() -> None:
         ("gateway", {"AAI_WSS_PORT": "8080", "METRICS_PORT": "9090", "AAI_ASR_ENDPOINT": "127.0.0.1:50050"}),
         ("gateway", {"AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT": "http://127.0.0.1:8082"}),
         ("gateway", {"API_KEYS_FILE": "/state/gateway/api-keys", "MAX_SESSIONS": "48"}),
+        ("gateway", {"TOKEN_SECRET_FILE": "/state/gateway/token-secret"}),
     ],
 )
 def test_what_each_process_is_told(process: str, environment: dict[str, str]) -> None:
@@ -96,6 +98,15 @@ def test_of_the_callers_environment_all_but_settings_is_inherited() -> None:
     kept = {**OF_NOBODY, "NGINX": "/opt/nginx", "USE_STRUCTURED_LOGGING": "false", "AAI_LOG_LEVEL": "DEBUG"}
     settings = ("HOST", "SERVER_PORT", "USAGE_TRACKING_API_KEY", "MAX_OPEN_STREAMS", "WORKERS", "state_dir")
     assert inherited({**kept, **dict.fromkeys(settings, "x")}) == kept
+
+
+def test_with_a_certificate_the_gateway_serves_wss_and_is_asked_over_https() -> None:
+    file = EXAMPLES / "minimal.yaml"
+    layout = replace(layout_of(file, STATE), tls=TlsFiles(Path("/cert.pem"), Path("/key.pem")))
+    gateway = local_processes(load_stack(file), layout)[-1]
+    told = gateway.environment["TLS_CERT_FILE"], gateway.environment["TLS_KEY_FILE"]
+    assert told == ("/cert.pem", "/key.pem")
+    assert gateway.readiness.target.startswith("https://")
 
 
 def test_the_gateway_serves_every_model_of_the_stack() -> None:
@@ -126,7 +137,8 @@ def test_no_secret_of_the_callers_environment_is_written_down() -> None:
     layout = layout_of(EXAMPLES / "minimal.yaml", STATE)
     for process in local_processes(load_stack(EXAMPLES / "minimal.yaml"), layout):
         assert process.environment["AWS_SECRET_ACCESS_KEY"] == "secret"
-        assert "secret" not in json.dumps(child_file(process, layout))
+        written = json.dumps(child_file(process, layout)).replace("/state/gateway/token-secret", "a file")
+        assert "secret" not in written.replace("TOKEN_SECRET_FILE", "its name")
 
 
 def test_supervisord_stops_the_gateway_first_and_mends_triton_only() -> None:

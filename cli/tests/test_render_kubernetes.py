@@ -95,7 +95,12 @@ def brought(stack: StreamingStack) -> set[tuple[str, str]]:
 def test_what_a_pod_mounts_or_reads_is_rendered_or_named_by_the_stack(example: Path) -> None:
     found = objects(example)
     data = {(one["kind"], one["metadata"]["name"]): set(one["data"]) for one in found if "data" in one}
-    named = brought(load_stack(example))
+    stack = load_stack(example)
+    named = brought(stack)
+    if stack.spec.images.flavour != "Vendor":
+        made = f"{stack.metadata.name}-token-secret"
+        assert made in printed(example).partition("---")[0], "a comment names what is made once"
+        named.add(("Secret", made))
     used = [use for pod in pods(found) for use in uses(pod)]
     assert {(use.kind, use.name) for use in used} & set(data)
     for kind, name, keys in used:

@@ -221,7 +221,11 @@ def test_a_local_stacks_key_is_found_by_its_port_and_goes_nowhere_else(tmp_path:
         other.run.mkdir(parents=True, exist_ok=True)
         (other.run / "gateway.json").write_text(unreadable)
         assert key_of_local_stack("ws://127.0.0.1:8080", tmp_path) == key
+    secret = state.token_secret.read_text()
+    assert len(secret.strip()) >= 32
+    assert state.token_secret.stat().st_mode & 0o077 == 0
     assert local_key(state) == key
+    assert state.token_secret.read_text() == secret
     assert state.api_key.stat().st_mode & 0o077 == 0
     assert key not in state.api_key_hashes.read_text()
 

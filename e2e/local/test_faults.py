@@ -90,6 +90,7 @@ async def comes_to_rest(stack: LocalStack) -> None:
             await asyncio.sleep(0.2)
 
 
+@pytest.mark.check(98)
 async def test_triton_killed_under_four_sessions_costs_them_no_word_and_others_nothing(
     local_stack: LocalStack, uncut: dict[str, list[str]]
 ) -> None:

@@ -62,6 +62,7 @@ def wrong(said: str, client: WireClient) -> float:
     return float(jiwer.wer(normal(said), normal(" ".join(client.finals))))
 
 
+@pytest.mark.check(21)
 async def test_partials_come_while_somebody_speaks_and_finals_say_what_was_said(local_stack: LocalStack) -> None:
     client = await heard(local_stack, pcm_of(RECORDING), speed=1.0, speech_model=ENGLISH, format_turns="true")
     assert wrong(SAID, client) <= 0.15
@@ -93,6 +94,7 @@ async def test_the_official_sdk_completes_a_session(local_stack: LocalStack) -> 
     assert "silly" in " ".join(turn.transcript for turn in turns if turn.end_of_turn).lower()
 
 
+@pytest.mark.check(64, 65)
 async def test_the_same_bytes_give_the_same_words_at_any_speed_in_any_chunks_alone_and_in_company(
     local_stack: LocalStack,
 ) -> None:
@@ -207,6 +209,7 @@ async def test_the_other_models_hear_the_same_words_at_any_speed_and_in_company_
     assert [words_of(client) for client in company] == alone * 4
 
 
+@pytest.mark.check(55)
 async def test_silence_makes_no_turn_and_costs_no_decode(local_stack: LocalStack) -> None:
     before = await metric(local_stack, 9091, "streaming_asr_engine_decode_seconds_count")
     client = await heard(local_stack, bytes(2 * RATE * 20), speech_model=ENGLISH)

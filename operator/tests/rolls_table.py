@@ -134,7 +134,9 @@ def _license_rows() -> Iterator[Row]:
 
 
 def _gateway_rows() -> Iterator[Row]:
-    yield _of_facts("an API key", set(), {GATEWAY}, inputs(first_key_hash="a" * 64), inputs(first_key_hash="b" * 64))
+    yield _of_facts(
+        "an API key and its limits", set(), {GATEWAY}, inputs(first_key_hash="a" * 64), inputs(first_key_hash="b" * 64)
+    )
     yield _row("gateway.auth", {GATEWAY}, set(), {"secretName": "ours"}, {"mode": "AnyNonEmpty"})
     yield _row("gateway.maxSessionSeconds", {GATEWAY, BALANCER}, set(), 600)
     yield _row("gateway.sessions.targetPerPod", set(), set(), 30)

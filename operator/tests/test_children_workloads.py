@@ -215,7 +215,7 @@ def test_the_gateway_mounts_hashes_of_keys_unless_it_takes_any(auth: dict[str, A
     children = built(stack(gateway={"auth": auth}))
     pod = pod_of(children["Deployment", "demo-gateway"])
     mounted = [one["secret"]["secretName"] for one in pod["volumes"] if "secret" in one]
-    assert mounted == ([secret] if secret else [])
+    assert mounted == ["demo-token-secret", *([secret] if secret else [])]
     assert ("API_KEYS_FILE" in environment(pod["containers"][0])) == (secret is not None)
     assert (("Secret", "demo-api-keys") in children) == (secret == "demo-api-keys")
 
@@ -224,6 +224,34 @@ def test_the_first_key_is_known_to_pods_by_its_hash_only() -> None:
     children = built(stack())
     assert ("Secret", "demo-first-key") not in children
     assert KEY_HASH not in str(children["Deployment", "demo-gateway"])
+
+
+def test_only_the_gateway_has_what_tokens_are_signed_with_and_nothing_renders_it() -> None:
+    children = built(stack())
+    assert ("Secret", "demo-token-secret") not in children
+    holders = {name for name, child in children.items() if "demo-token-secret" in str(child)}
+    assert holders == {("Deployment", "demo-gateway")}
+    pod = pod_of(children["Deployment", "demo-gateway"])
+    file = environment(pod["containers"][0])["TOKEN_SECRET_FILE"]
+    assert file is not None
+    folder, _, name = file.rpartition("/")
+    (mounted,) = [one["name"] for one in pod["containers"][0]["volumeMounts"] if one["mountPath"] == folder]
+    (volume,) = [one["secret"] for one in pod["volumes"] if one["name"] == mounted]
+    assert volume == {"secretName": "demo-token-secret", "items": [{"key": "token-secret", "path": name}]}
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_gateways_count_their_sessions_at_one_licence_proxy_that_every_size_has(replicas: int) -> None:
+    children = built(stack(licenseProxy={"replicas": replicas}))
+    told = environment(pod_of(children["Deployment", "demo-gateway"])["containers"][0])
+    leases, proxy = told["LEASE_ENDPOINT"] or "", told["AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT"] or ""
+    pod, service, *_ = leases.removeprefix("http://").split(".")
+    proxies = children["StatefulSet", "demo-license-proxy"]
+    assert pod == f"{proxies['metadata']['name']}-0"
+    assert "ordinals" not in proxies["spec"]
+    assert service == proxies["spec"]["serviceName"]
+    assert leases.endswith(".speech.svc.cluster.local:8080")
+    assert proxy.startswith("http://demo-license-proxy.speech.")
 
 
 def test_usage_is_spooled_on_a_volume_of_the_pod() -> None:

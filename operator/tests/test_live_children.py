@@ -1,5 +1,6 @@
 """Children against a real API server: made, kept, left alone, refused, pruned."""
 
+import base64
 import time
 from functools import partial
 from pathlib import Path
@@ -43,6 +44,29 @@ def test_the_first_key_lies_in_a_secret_that_no_pod_mounts(space: Namespace) -> 
     for name, child in children.items():
         template = child.get("spec", {}).get("template", {}) if name.startswith(("Deployment", "StatefulSet")) else {}
         assert "demo-first-key" not in str(template)
+
+
+def test_what_tokens_are_signed_with_is_made_once_outlives_changes_and_is_made_anew_where_it_was_deleted(
+    space: Namespace,
+) -> None:
+    def secret() -> str:
+        found = space.get("secret", "demo-token-secret")
+        return base64.b64decode(found["data"]["token-secret"]).decode() if found else ""
+
+    space.stack()
+    space.until_made()
+    made = secret()
+    assert len(made) >= 32
+    space.stack(gateway={"auth": {"mode": "AnyNonEmpty"}})
+    until("the keys' hashes go", lambda: space.get("secret", "demo-api-keys") is None)
+    assert secret() == made
+    turned = f"{'n' * 32}\n{made}\n"
+    space.patch("secret", "demo-token-secret", {"stringData": {"token-secret": turned}})
+    space.stack()
+    until("the keys' hashes are back", lambda: space.get("secret", "demo-api-keys") is not None)
+    assert secret() == turned, "who turns it over is not overruled"
+    space.kubectl("delete", "secret", "demo-token-secret", "--wait=false")
+    until("there is another one", lambda: secret() not in ("", turned))
 
 
 def test_a_second_reconcile_writes_nothing(elsewhere: Namespace, tmp_path: Path) -> None:
@@ -105,7 +129,15 @@ def test_a_child_that_was_deleted_comes_back(space: Namespace) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["configmap/demo-gateway-models", "deployment/demo-gateway", "secret/demo-first-key"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "configmap/demo-gateway-models",
+        "deployment/demo-gateway",
+        "secret/demo-first-key",
+        "secret/demo-token-secret",
+    ],
+)
 def test_an_object_of_somebody_else_is_left_alone_until_it_goes(space: Namespace, kind: str) -> None:
     name = kind.partition("/")[2]
     if kind.startswith("configmap"):

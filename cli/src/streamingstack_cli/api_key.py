@@ -1,4 +1,4 @@
-"""The API key of a local stack: made once, kept readable by its owner only; the gateway gets its hash."""
+"""The API key of a local stack, and what its tokens are signed with: made once, readable by their owner only."""
 
 import hashlib
 import os
@@ -9,16 +9,23 @@ from streamingstack_cli.layout import State
 
 
 def local_key(state: State) -> str:
-    """The key, made on first use, with its hash beside the gateway's files."""
-    try:
-        key = state.api_key.read_text().strip()
-    except FileNotFoundError:
-        key = ""
-    if not key:
-        key = f"local-{secrets.token_urlsafe(24)}"
-        write_private(state.api_key, key + "\n")
+    """The key, made on first use, with its hash and the secret of its tokens beside the gateway's files."""
+    key = _made_once(state.api_key, "local-")
+    _made_once(state.token_secret, "")
     write_private(state.api_key_hashes, f"{hashlib.sha256(key.encode()).hexdigest()} local\n")
     return key
+
+
+def _made_once(path: Path, prefix: str) -> str:
+    """What stands in the file, which is made with something random where it is missing."""
+    try:
+        text = path.read_text().strip()
+    except FileNotFoundError:
+        text = ""
+    if not text:
+        text = f"{prefix}{secrets.token_urlsafe(32)}"
+        write_private(path, text + "\n")
+    return text
 
 
 def write_private(path: Path, text: str) -> None:

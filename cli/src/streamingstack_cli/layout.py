@@ -39,6 +39,11 @@ class State:
         return self.root / "gateway" / "api-keys"
 
     @property
+    def token_secret(self) -> Path:
+        """What the gateway signs temporary tokens with."""
+        return self.root / "gateway" / "token-secret"
+
+    @property
     def routes(self) -> Path:
         """The load balancer's routes file."""
         return self.root / "load-balancer" / "routes.yaml"
@@ -53,6 +58,14 @@ class State:
         if len(bytes(here)) <= _LONGEST_SOCKET:
             return here
         return temporary / f"streamingstack-{hashlib.sha256(bytes(here)).hexdigest()[:16]}.sock"
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """PEM files for wss: a certificate with its intermediates, and its key."""
+
+    certificate: Path
+    key: Path
 
 
 @dataclass(frozen=True)
@@ -71,3 +84,4 @@ class Layout:
     license: Path
     public_keys: Path
     inherited: Mapping[str, str]
+    tls: TlsFiles | None = None

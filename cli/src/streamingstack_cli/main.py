@@ -21,7 +21,7 @@ from streamingstack_cli.compose import write_compose
 from streamingstack_cli.errors import CommandError, one_line
 from streamingstack_cli.license import license_app
 from streamingstack_cli.models import models_app
-from streamingstack_cli.prepare import LocalStack, Wishes
+from streamingstack_cli.prepare import LocalStack, Wishes, tls_files
 from streamingstack_cli.processes import LOOPBACK
 from streamingstack_cli.recording import open_recording
 from streamingstack_cli.render import Target, rendered
@@ -45,6 +45,10 @@ StateDir = Annotated[
 Port = Annotated[int | None, typer.Option(help="The gateway's port.", show_default="8080")]
 Offset = Annotated[int, typer.Option("--port-offset", help="Shift every port: a second stack beside the first.")]
 Host = Annotated[str, typer.Option(help="Address the gateway listens on; 0.0.0.0 for everybody.")]
+TlsCertificate = Annotated[
+    Path | None, typer.Option("--tls-cert", help="PEM: serve wss with this certificate; read again when it changes.")
+]
+TlsKey = Annotated[Path | None, typer.Option("--tls-key", help="PEM: the key of --tls-cert.")]
 DEFAULT_STACK = Path("examples/universal.yaml")
 LOCAL_URL = "ws://127.0.0.1:8080"
 DEFAULT_AUDIO = Path("examples/audio/en_derived_pauses_1688.wav")
@@ -57,6 +61,8 @@ def up(
     port: Port = None,
     port_offset: Offset = 0,
     host: Host = LOOPBACK,
+    tls_cert: TlsCertificate = None,
+    tls_key: TlsKey = None,
 ) -> None:
     """Run a whole stack as local processes until Ctrl-C.
 
@@ -64,7 +70,7 @@ def up(
     the recognisers, nginx and the gateway, and says how to use them.
     """
     with one_line():
-        run_up(Wishes(stack, state, port, port_offset, host), Console())
+        run_up(Wishes(stack, state, port, port_offset, host, tls_files(tls_cert, tls_key)), Console())
 
 
 @app.command()

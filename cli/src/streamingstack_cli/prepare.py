@@ -24,7 +24,7 @@ from streaming_asr.triton.launch import TritonFiles, TritonMissingError, find_tr
 from streamingstack_cli.api_key import local_key, write_private
 from streamingstack_cli.errors import CommandError
 from streamingstack_cli.inherited import inherited
-from streamingstack_cli.layout import Layout, State
+from streamingstack_cli.layout import Layout, State, TlsFiles
 from streamingstack_cli.model_progress import expected_folder, hearing_folder, pull_all
 from streamingstack_cli.processes import LOOPBACK, Process, child_file, child_path, local_processes, reachable
 from streamingstack_cli.supervisor_config import render_supervisor
@@ -42,6 +42,7 @@ class Wishes:
     port: int | None = None
     port_offset: int = 0
     host: str = LOOPBACK
+    tls: TlsFiles | None = None
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,25 @@ class LocalStack:
     @property
     def url(self) -> str:
         """Where clients connect."""
-        return f"ws://{reachable(self.layout.host)}:{self.layout.ports.gateway}"
+        scheme = "wss" if self.layout.tls else "ws"
+        return f"{scheme}://{reachable(self.layout.host)}:{self.layout.ports.gateway}"
 
     @property
     def socket(self) -> Path:
         """supervisord's socket."""
         return self.layout.state.socket(Path(tempfile.gettempdir()))
+
+
+def tls_files(certificate: Path | None, key: Path | None) -> TlsFiles | None:
+    """The files of --tls-cert and --tls-key, as absolute paths. Raises CommandError with status 2."""
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise CommandError("--tls-cert and --tls-key: give both, or neither", 2)
+    for option, file in (("--tls-cert", certificate), ("--tls-key", key)):
+        if not file.is_file():
+            raise CommandError(f"{option} {file}: no such file", 2)
+    return TlsFiles(certificate.absolute(), key.absolute())
 
 
 def read_stack(path: Path) -> StreamingStack:
@@ -157,6 +171,7 @@ def _written(
         license=license_files.license_path,
         public_keys=license_files.jwks_path,
         inherited=inherited(os.environ),
+        tls=wishes.tls,
     )
 
 
@@ -201,6 +216,7 @@ def planned(wishes: Wishes) -> LocalStack:
         license=state.root / "license" / "license.jwt",
         public_keys=state.root / "license" / "public-keys.json",
         inherited=inherited(os.environ),
+        tls=wishes.tls,
     )
     return LocalStack(stack, layout, tuple(local_processes(stack, layout)), "")
 

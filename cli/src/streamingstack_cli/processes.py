@@ -149,6 +149,9 @@ def _gateway(stack: StreamingStack, layout: Layout) -> Process:
         optional["API_KEYS_FILE"] = str(layout.state.api_key_hashes)
     if gateway.default_speech_model:
         optional["DEFAULT_SPEECH_MODEL"] = gateway.default_speech_model
+    if layout.tls:
+        optional |= {"TLS_CERT_FILE": str(layout.tls.certificate), "TLS_KEY_FILE": str(layout.tls.key)}
+    scheme = "https" if layout.tls else "http"
     return _service(
         GATEWAY,
         "streaming_gateway",
@@ -160,13 +163,14 @@ def _gateway(stack: StreamingStack, layout: Layout) -> Process:
             "AAI_ASR_ENDPOINT": f"{LOOPBACK}:{ports.balancer}",
             "AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT": f"http://{LOOPBACK}:{ports.license_proxy}",
             "GATEWAY_MODELS": dump_models(gateway_models(stack)),
+            "TOKEN_SECRET_FILE": str(layout.state.token_secret),
             "SPOOL_DIR": str(layout.state.root / "gateway" / "spool"),
             "MAX_SESSIONS": str(gateway.sessions.max_per_pod),
             "MAX_SESSION_SECONDS": str(gateway.max_session_seconds),
             "DRAIN_SECONDS": _DRAIN_SECONDS,
             **optional,
         },
-        Readiness(Probe.HTTP, f"http://{reachable(layout.host)}:{ports.gateway}/readyz"),
+        Readiness(Probe.HTTP, f"{scheme}://{reachable(layout.host)}:{ports.gateway}/readyz"),
     )
 
 

@@ -22,19 +22,19 @@ def since(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, 
     return {name: value - before.get(name, 0.0) for name, value in after.items()}
 
 
-def by_label(counted: Mapping[str, float], name: str) -> dict[str, float]:
-    """A counter with one label, by that label's value; zeros left out."""
-    begin = f"{name}{{"
-    return {
-        key[len(begin) : -1].partition("=")[2]: value
-        for key, value in counted.items()
-        if key.startswith(begin) and value
-    }
+def by_label(counted: Mapping[str, float], name: str, label: str) -> dict[str, float]:
+    """A counter by the values of one of its labels, summed over the others; zeros left out."""
+    begin, sums = f"{name}{{", dict[str, float]()
+    for key, value in counted.items():
+        if key.startswith(begin) and value:
+            labels = dict(pair.split("=", 1) for pair in key[len(begin) : -1].split(","))
+            sums[labels[label]] = sums.get(labels[label], 0.0) + value
+    return sums
 
 
 def buckets(counted: Mapping[str, float], name: str) -> list[tuple[float, float]]:
     """A histogram's (upper bound, cumulative count), smallest bound first."""
-    found = by_label(counted, f"{name}_bucket")
+    found = by_label(counted, f"{name}_bucket", "le")
     return sorted((float(bound), count) for bound, count in found.items())
 
 

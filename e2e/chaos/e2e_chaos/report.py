@@ -204,7 +204,7 @@ def _late(side: Side) -> float:
 
 
 def _reasons(counted: Mapping[str, float]) -> str:
-    found = by_label(counted, "gateway_recognizer_failovers_total")
+    found = by_label(counted, "gateway_recognizer_failovers_total", "reason")
     return ", ".join(f"{reason} {count:.0f}" for reason, count in sorted(found.items())) or "none"
 
 

@@ -9,9 +9,11 @@ from e2e_chaos.parts import Made
 from e2e_chaos.picture import draw
 from e2e_chaos.plan import Kind, Part, Trouble
 from e2e_chaos.records import Comeback, Heard, Lost, Metered, Outcome, Word
-from e2e_chaos.report import GatewayKill, Report, Side, gateway_failures, markdown
+from e2e_chaos.report import GAP, GatewayKill, Report, Side, gateway_failures, markdown
 from e2e_chaos.usage import counted
 from e2e_chaos.verdict import Verdict
+from prometheus_client import CollectorRegistry, generate_latest
+from streaming_gateway.link.metrics import LinkMetrics
 from streamingstack_bench.report import Machine
 
 PAGE = """
@@ -30,9 +32,20 @@ gap_sum 7.0
 def test_pages_are_summed_and_compared() -> None:
     one = read_pages([PAGE])
     two = read_pages([PAGE, PAGE])
-    assert by_label(two, "gateway_recognizer_failovers_total") == {"silent": 6.0}
+    assert by_label(two, "gateway_recognizer_failovers_total", "reason") == {"silent": 6.0}
     assert since(one, two) == one
     assert buckets(one, "gap") == [(0.5, 1.0), (2.0, 3.0), (float("inf"), 4.0)]
+
+
+def test_what_gateways_count_is_read_whatever_their_routes() -> None:
+    registry = CollectorRegistry()
+    metrics = LinkMetrics(registry)
+    for route, gap in (("en-default", 0.4), ("en-default", 3.1), ("ml-default", 0.4)):
+        metrics.failovers.labels(route, "silent").inc()
+        metrics.gap.labels(route).observe(gap)
+    counted = read_pages([generate_latest(registry).decode()])
+    assert by_label(counted, "gateway_recognizer_failovers_total", "reason") == {"silent": 3.0}
+    assert (quantile(counted, GAP, 0.5), quantile(counted, GAP, 0.95)) == (0.4, 3.25)
 
 
 @pytest.mark.parametrize(("share", "bound"), [(0.25, 0.5), (0.5, 2.0), (0.75, 2.0), (0.9, float("inf"))])

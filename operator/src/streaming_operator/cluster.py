@@ -1,4 +1,4 @@
-"""The only place that writes to the cluster: children, the stack's status, events, the first API key.
+"""The only place that writes to the cluster: children, the stack's status, events, Secrets that are made once.
 
 Children are applied server-side with one field manager. What is there is known from the watches, so that a stack with
 nothing to do costs no write: a child is left alone while both what is wanted and what is seen are as they were after
@@ -42,7 +42,7 @@ from streaming_operator.manifests import (
     child_manifest,
     digest,
     event,
-    first_key_secret,
+    made_secret,
     status_manifest,
     with_size,
 )
@@ -98,7 +98,8 @@ class Cluster:
         Unless all that is wanted is there, `whole`, nothing goes that may carry traffic: what takes its place may be
         what is missing. The pool of a model that left does, as nothing is to take its place and its streams have ended.
         """
-        wanted = {(child.kind, child.name) for child in children} | {(SECRET.name, names.first_key(owner.key.name))}
+        made = (names.first_key(owner.key.name), names.token_secret(owner.key.name))
+        wanted = {(child.kind, child.name) for child in children} | {(SECRET.name, name) for name in made}
         for (kind, name), known in self._cache.children(owner.key).items():
             if kind not in _CHILD_KINDS or (kind, name) in wanted or known.owner != owner.uid or known.terminating:
                 continue
@@ -130,9 +131,24 @@ class Cluster:
 
         Raises Refused where its Secret is somebody else's or may not be made, Waiting where it is of before.
         """
-        name = names.first_key(owner.key.name)
+        found = await self._made_once(owner, names.first_key(owner.key.name), FIRST_KEY)
+        return sha256(base64.b64decode(_secret.decode(found).data.get(FIRST_KEY, ""))).hexdigest()
+
+    async def keep_token_secret(self, owner: Owner) -> None:
+        """See that there is what the stack's gateways sign tokens with; where it is, nobody here reads it.
+
+        Raises as `first_key_hash`.
+        """
+        name = names.token_secret(owner.key.name)
+        await self._made_once(owner, name, names.TOKEN_SECRET_FILE, metadata_only=True)
+
+    async def _made_once(self, owner: Owner, name: str, entry: str, *, metadata_only: bool = False) -> bytes:
+        """The Secret of that name, which is made with something random in `entry` where it is missing."""
         try:
-            found = await self._api.get(SECRET, owner.key.namespace, name) or await self._make_first_key(owner)
+            found = await self._api.get(SECRET, owner.key.namespace, name, metadata_only=metadata_only)
+            if found is None:
+                body = made_secret(owner, name, entry, secrets.token_urlsafe(32))
+                found = await self._api.create(SECRET, owner.key.namespace, msgspec.json.encode(body))
         except ApiRefusal as refusal:
             if refusal.reason == "AlreadyExists":
                 raise Waiting(f"Secret {name} was made meanwhile") from None
@@ -144,11 +160,7 @@ class Cluster:
         if known.owner != owner.uid:
             _wait_for_end(owner, SECRET, metadata)
             raise Refused(name_conflict(SECRET, owner.key.namespace, name))
-        return sha256(base64.b64decode(_secret.decode(found).data.get(FIRST_KEY, ""))).hexdigest()
-
-    async def _make_first_key(self, owner: Owner) -> bytes:
-        body = msgspec.json.encode(first_key_secret(owner, secrets.token_urlsafe(32)))
-        return await self._api.create(SECRET, owner.key.namespace, body)
+        return found
 
     async def mark_leaving(self, key: Key, deployment: str, since: str | None) -> None:
         """Note on a pool's Deployment since when its model is out of the spec; None takes the note away."""

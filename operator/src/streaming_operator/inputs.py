@@ -58,6 +58,8 @@ class Gatherer:
                 missing.add(f"{reference.id}[{reference.key}]")
             elif reference.read_at_start:
                 versions[reference.id] = _version(found)
+        if stack.spec.images.flavour != "Vendor":
+            await self.cluster.keep_token_secret(owner)
         return replace(
             self.always,
             license=await self._license(namespace, stack),

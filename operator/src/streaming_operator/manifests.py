@@ -1,4 +1,4 @@
-"""The bodies of what is written: children with their owner, status, events, the first key's Secret. Pure."""
+"""The bodies of what is written: children with their owner, status, events, Secrets that are made once. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,17 +64,17 @@ def status_manifest(owner: Owner, status: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def first_key_secret(owner: Owner, key: str) -> dict[str, Any]:
-    """The Secret that the CLI reads and no pod mounts."""
+def made_secret(owner: Owner, name: str, entry: str, text: str) -> dict[str, Any]:
+    """A Secret that is made once and no child: nobody knows its content again who would apply it."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
-            "name": names.first_key(owner.key.name),
+            "name": name,
             "labels": names.labels(owner.key.name, names.GATEWAY),
             "ownerReferences": [owner.reference()],
         },
-        "stringData": {FIRST_KEY: key},
+        "stringData": {entry: text},
     }
 
 

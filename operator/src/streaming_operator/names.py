@@ -30,6 +30,8 @@ METRICS = "metrics"
 TRITON_METRICS = "triton-metrics"
 # Key of a Secret with API keys: lines of sha256 and name.
 API_KEYS_FILE = "keys"
+# Key of the Secret that temporary tokens are signed with.
+TOKEN_SECRET_FILE = "token-secret"  # noqa: S105 - a name
 # On a pool's Deployment: the model as JSON, so that a pool whose model left the spec can still be built.
 MODEL = f"{GROUP}/model"
 
@@ -100,6 +102,11 @@ def api_keys(stack: str) -> str:
 def first_key(stack: str) -> str:
     """Secret with the first API key in clear; no pod mounts it."""
     return f"{stack}-first-key"
+
+
+def token_secret(stack: str) -> str:
+    """Secret that the gateways sign temporary tokens with: made once, and read by them alone."""
+    return f"{stack}-token-secret"
 
 
 def default_deny(stack: str) -> str:

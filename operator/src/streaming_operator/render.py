@@ -73,9 +73,17 @@ def _assumed(stack: StreamingStack) -> list[str]:
         f"What the operator of release {VERSION} makes of the stack {name} in {place}, on a cluster that serves every "
         f"optional API, with the chart installed as {_RELEASE} in {_NAMESPACE} and no values set.",
         "Apply the stack, not this: what the operator makes belongs to the stack, and ends with it.",
+        *_made_once(stack),
         f"Yours to make, as the stack names them: {', '.join(yours)}. Annotations {names.CONFIG_HASH} follow the "
         "content of those that pods read when they start, and are other ones on a cluster.",
     ]
+
+
+def _made_once(stack: StreamingStack) -> list[str]:
+    if stack.spec.images.flavour == "Vendor":
+        return []
+    name = names.token_secret(stack.metadata.name)
+    return [f"Made once by the operator and not shown: the Secret {name}, what gateways sign temporary tokens with."]
 
 
 def _placeholder(stack: StreamingStack) -> list[str]:

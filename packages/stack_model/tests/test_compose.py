@@ -267,6 +267,7 @@ def test_without_keys_none_are_mounted() -> None:
     document = composed(stack_of(gateway={"auth": {"mode": "AnyNonEmpty"}}))
     assert "API_KEYS_FILE" not in document["services"]["streaming-api"]["environment"]
     assert "api-keys" not in document["secrets"]
+    assert document["secrets"]["token-secret"] == {"file": "${TOKEN_SECRET_FILE:-./token-secret}"}
 
 
 def test_the_vendors_images_get_the_vendors_names() -> None:

@@ -2,84 +2,35 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from scripted_gateway import Stack, scripted_gateway
 from stack_model.nginx import BalancerOptions, BalancerRoute, Dialect, render_nginx
 from stand_in_proxy import Proxy, stand_in_proxy
-from streaming_gateway.app import RunningGateway, run_gateway
 from streaming_gateway.link import Hearing, LinkRequest, LinkSettings, RecognizerLink, Recognizers
-from streaming_gateway.settings import GatewaySettings
 from streamingstack_bench.coded_audio import coded_pcm
 from streamingstack_bench.scripted import Script, serve_scripted
 from streamingstack_bench.told import Told
-
-ENGLISH = {"speech_model": "universal-streaming-english", "route": "en-default"}
-MULTILINGUAL = {"speech_model": "universal-streaming-multilingual", "route": "ml-default"}
-UNIVERSAL_3 = {"speech_model": "universal-3-5-pro", "route": "u3-pro"}
-
-
-@dataclass(frozen=True)
-class Stack:
-    """`url` has no path; `recogniser` is the scripted one, None where there is none."""
-
-    running: RunningGateway
-    recogniser: Any
-
-    @property
-    def url(self) -> str:
-        return f"ws://127.0.0.1:{self.running.port}"
-
-    @property
-    def http(self) -> str:
-        return f"http://127.0.0.1:{self.running.port}"
-
-    @property
-    def metrics(self) -> str:
-        return f"http://127.0.0.1:{self.running.metrics_port}/metrics"
-
-    @property
-    def sessions(self) -> int:
-        return len(self.running.gateway.sessions)
-
-    async def is_empty(self) -> None:
-        """Waits until neither the gateway nor the recogniser has anything left of any session."""
-        async with asyncio.timeout(15):
-            while self.sessions or self.recogniser.slots.active:
-                await asyncio.sleep(0.05)
-
-
-@contextlib.asynccontextmanager
-async def _stack(script: Script | None = None, *, replacing: bool = False, capacity: int = 28, **settings: Any) -> Any:
-    models = [UNIVERSAL_3] if replacing else [ENGLISH, MULTILINGUAL]
-    defaults = {"host": "127.0.0.1", "port": 0, "metrics_port": 0, "models": json.dumps(models), "drain_seconds": 0}
-    script = script or Script.of("Hello there, this is a test. | | Done.")
-    async with serve_scripted(script, replacing=replacing, capacity=capacity) as recogniser:
-        defaults["asr_endpoint"] = f"127.0.0.1:{recogniser.port}"
-        configured = GatewaySettings(**{**defaults, "check_contract": True, **settings})
-        async with run_gateway(configured) as running:
-            yield Stack(running, recogniser)
 
 
 @pytest.fixture
 def stack() -> Any:
     """`async with stack(script, replacing=..., capacity=..., **settings) as running: ...`."""
-    return _stack
+    return scripted_gateway
 
 
 @pytest.fixture
 async def plain_stack() -> AsyncIterator[Stack]:
     """A stack with the default script and settings."""
-    async with _stack() as running:
+    async with scripted_gateway() as running:
         yield running
 
 

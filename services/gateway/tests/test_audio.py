@@ -50,7 +50,7 @@ def test_audio_cut_anywhere_is_the_same_audio(data: bytes, cuts: list[int]) -> N
     intake = AudioIntake("pcm_s16le", 16_000)
     heard, rest = b"", data
     for cut in [*cuts, len(data)]:
-        heard += intake.feed(rest[:cut], 0)
+        heard += b"".join(intake.feed(rest[:cut], 0))
         rest = rest[cut:]
     assert heard == data[: len(data) & ~1]
     assert intake.received_samples == len(data) // 2
@@ -58,15 +58,15 @@ def test_audio_cut_anywhere_is_the_same_audio(data: bytes, cuts: list[int]) -> N
 
 def test_mulaw_has_its_known_values() -> None:
     decoded = AudioIntake("pcm_mulaw", 16_000).feed(bytes([0xFF, 0x7F, 0x00, 0x80, 0xCE]), 0)
-    assert np.frombuffer(decoded, dtype="<i2").tolist() == [0, 0, -32124, 32124, 988]
+    assert np.frombuffer(b"".join(decoded), dtype="<i2").tolist() == [0, 0, -32124, 32124, 988]
 
 
 @pytest.mark.parametrize("rate", [8000, 11_025, 44_100, 48_000, 96_000])
 def test_another_rate_is_resampled_on_the_same_clock(rate: int) -> None:
     intake = AudioIntake("pcm_s16le", rate)
     tone = (8000 * np.sin(2 * np.pi * 440 * np.arange(2 * rate) / rate)).astype("<i2").tobytes()
-    heard = b"".join(intake.feed(tone[at : at + rate // 5], 0) for at in range(0, len(tone), rate // 5))
-    heard += intake.finish()
+    heard = b"".join(pcm for at in range(0, len(tone), rate // 5) for pcm in intake.feed(tone[at : at + rate // 5], 0))
+    heard += b"".join(intake.finish())
     samples = np.frombuffer(heard, dtype="<i2").astype(float)
     assert abs(len(samples) - 32_000) <= 2
     expected = 8000 * np.sin(2 * np.pi * 440 * np.arange(len(samples)) / 16_000)

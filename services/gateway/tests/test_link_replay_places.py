@@ -8,7 +8,8 @@ import pytest
 from streaming_gateway.link.api import Hearing, LinkRequest
 from streaming_gateway.link.audio import ByteBudget
 from streaming_gateway.link.ledger import Ledger
-from streaming_gateway.link.replay import Replay, ReplayPlaces
+from streaming_gateway.link.places import Places
+from streaming_gateway.link.replay import Replay
 from streamingstack_bench.scripted import Script, serve_scripted
 from streamingstack_bench.scripted_process import scripted_process
 
@@ -16,11 +17,11 @@ SECOND = 16_000
 
 
 @pytest.fixture
-def places() -> ReplayPlaces:
-    return ReplayPlaces(1)
+def places() -> Places:
+    return Places(1)
 
 
-def lost(places: ReplayPlaces, route: str, processed: int = 5 * SECOND) -> Replay:
+def lost(places: Places, route: str, processed: int = 5 * SECOND) -> Replay:
     return Replay(places.of(route), lost_at=time.monotonic() - 2, processed=processed, deadline=0.0)
 
 
@@ -29,7 +30,7 @@ def ledger() -> Ledger:
     return Ledger(LinkRequest("s", "en-default", Hearing(0.4, (160, 640))), ByteBudget(1 << 20))
 
 
-async def test_a_session_waits_for_its_own_routes_replays_and_for_no_others(places: ReplayPlaces) -> None:
+async def test_a_session_waits_for_its_own_routes_replays_and_for_no_others(places: Places) -> None:
     first, second, other = (lost(places, route) for route in ("en-default", "en-default", "ml-default"))
     await first.take_place()
     waiting = asyncio.create_task(second.take_place())
@@ -39,7 +40,7 @@ async def test_a_session_waits_for_its_own_routes_replays_and_for_no_others(plac
     await asyncio.wait_for(waiting, 1)
 
 
-async def test_the_place_is_given_where_the_lost_stream_was(places: ReplayPlaces) -> None:
+async def test_the_place_is_given_where_the_lost_stream_was(places: Places) -> None:
     first, second, books = lost(places, "en-default"), lost(places, "en-default"), ledger()
     await first.take_place()
     books.heard_through(4 * SECOND)
@@ -54,12 +55,12 @@ async def test_the_place_is_given_where_the_lost_stream_was(places: ReplayPlaces
     third.cancel()
 
 
-async def test_who_has_nothing_to_replay_takes_no_place(places: ReplayPlaces) -> None:
+async def test_who_has_nothing_to_replay_takes_no_place(places: Places) -> None:
     await lost(places, "en-default").take_place()
     await asyncio.wait_for(lost(places, "en-default", processed=0).take_place(), 1)
 
 
-async def test_nobody_waits_longer_than_some_seconds(places: ReplayPlaces, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nobody_waits_longer_than_some_seconds(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streaming_gateway.link.replay._LONGEST_WAIT", 0.05)
     holder, late = lost(places, "en-default"), lost(places, "en-default")
     await holder.take_place()
@@ -69,7 +70,7 @@ async def test_nobody_waits_longer_than_some_seconds(places: ReplayPlaces, monke
     await asyncio.wait_for(lost(places, "en-default").take_place(), 1)
 
 
-async def test_a_search_that_takes_long_keeps_no_place(places: ReplayPlaces, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_search_that_takes_long_keeps_no_place(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streaming_gateway.link.replay._LONGEST_WAIT", 0.05)
     searching = lost(places, "en-default")
     await searching.take_place()

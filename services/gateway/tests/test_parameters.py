@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ from stack_model.catalogue import GatewayModel
 from streaming_gateway.catalogue import Catalogue
 from streaming_gateway.parameters import SessionConfig, read_query, read_update, resolve
 from streaming_gateway.parameters.model import ConnectParameters, Tunable
+from streaming_gateway.parameters.reference import reference_page
 from streaming_gateway.problems import Problem
 
 ENGLISH = GatewayModel(speech_model="universal-streaming-english", route="en-default", family="universal")
@@ -34,7 +36,7 @@ def config(catalogue: Catalogue = ALL, /, **query: Any) -> SessionConfig:
         ({"sample_rate": 200000}, "sample_rate must be at most 96,000 Hz"),
         ({"sample_rate": "abc"}, "'sample_rate': Input should be a valid integer, unable to parse string as an int"),
         ({"encoding": "flac"}, "'flac' is not a valid Encoding"),
-        ({"encoding": "opus"}, "'opus' is not a valid Encoding"),
+        ({"encoding": "Opus"}, "'Opus' is not a valid Encoding"),
         ({"format_turns": "maybe"}, "Invalid 'format_turns'"),
         ({"end_of_turn_confidence_threshold": 1.5}, "'end_of_turn_confidence_threshold': Input should be less than"),
         ({"end_of_turn_confidence_threshold": "nan"}, "Invalid 'end_of_turn_confidence_threshold'"),
@@ -256,3 +258,9 @@ def test_any_query_opens_a_session_or_is_refused_by_code(query: dict[str, str]) 
 @given(st.dictionaries(st.sampled_from(sorted(Tunable.model_fields)), anything, max_size=5))
 def test_any_update_is_taken_or_refused_by_code(message: dict[str, Any]) -> None:
     assert refused_code(lambda: config(**ON_U3).updated(read_update(message)).hearing) in (None, 3006)
+
+
+def test_the_page_of_parameters_is_made_from_the_model() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "parameters.md"
+    assert page.read_text() == reference_page(), "run `make generate`"
+    assert all(f"| `{name}` |" in page.read_text() for name in ConnectParameters.model_fields)

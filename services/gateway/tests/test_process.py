@@ -27,6 +27,7 @@ MODELS = json.dumps(
 # Words that no log would ever have of itself.
 SPOKEN = [f"{start}{end}" for start in ("Zwib", "Quol", "Brax", "Ploo") for end in ("nax", "dorf", "tish", "venk")]
 KEYTERM, KEY, TOKEN, BOGUS = "Fnordlings", "kee-5d41402abc4b", "tok-2a76b9719d91", "Gribblesnatch"
+TOKEN_SECRET = "sig-8f14e45fceea167a5a36dedd4bea2543"
 
 
 @dataclass
@@ -86,11 +87,16 @@ async def speak(url: str, **query: Any) -> list[str]:
     return client.finals
 
 
-async def test_nothing_that_is_spoken_or_secret_is_in_any_log_or_metric() -> None:
+async def test_nothing_that_is_spoken_or_secret_is_in_any_log_or_metric(tmp_path: Path) -> None:
+    secret = tmp_path / "token-secret"
+    secret.write_text(TOKEN_SECRET)
     async with (
         serve_scripted(script()) as recogniser,
         gateway_process(
-            AAI_ASR_ENDPOINT=f"127.0.0.1:{recogniser.port}", GATEWAY_MODELS=MODELS, AAI_LOG_LEVEL="DEBUG"
+            AAI_ASR_ENDPOINT=f"127.0.0.1:{recogniser.port}",
+            GATEWAY_MODELS=MODELS,
+            AAI_LOG_LEVEL="DEBUG",
+            TOKEN_SECRET_FILE=str(secret),
         ) as process,
     ):
         url = f"ws://127.0.0.1:{process.port}/v3/ws"
@@ -111,6 +117,15 @@ async def test_nothing_that_is_spoken_or_secret_is_in_any_log_or_metric() -> Non
         await reader.read()
         writer.close()
         async with httpx2.AsyncClient() as http:
+            asked = await http.get(
+                f"http://127.0.0.1:{process.port}/v3/token?expires_in_seconds=1&x={BOGUS}",
+                headers={"Authorization": KEY},
+            )
+            issued = asked.json()["token"]
+            for wait in (0, 2.5):  # good, then expired
+                await asyncio.sleep(wait)
+                async with wire_client(url, key=None, token=issued) as client:
+                    await client.next()
             metrics = (await http.get(f"http://127.0.0.1:{process.metrics_port}/metrics")).text
         process.process.terminate()
         await process.process.wait()
@@ -118,7 +133,9 @@ async def test_nothing_that_is_spoken_or_secret_is_in_any_log_or_metric() -> Non
     assert "session ended" in told
     assert 'streaming_gateway_turns_total{model="universal-streaming-english"} ' in told
     assert "streaming_gateway_first_partial_seconds_count" in told
-    leaked = [word for word in [*SPOKEN, KEYTERM, KEY, TOKEN, BOGUS] if word.lower() in told]
+    assert 'refused_total{reason="expired_token"} 1.0' in told
+    secrets = [KEYTERM, KEY, TOKEN, BOGUS, TOKEN_SECRET, *issued.split(".")]
+    leaked = [word for word in [*SPOKEN, *secrets] if word.lower() in told]
     assert leaked == []
 
 
@@ -179,6 +196,7 @@ async def test_sigterm_without_sessions_ends_at_once() -> None:
         ({}, "GATEWAY_MODELS"),
         ({"GATEWAY_MODELS": MODELS, "DEFAULT_SPEECH_MODEL": "u3-pro"}, "'u3-pro' is not served"),
         ({"GATEWAY_MODELS": MODELS, "API_KEYS_FILE": "/nowhere/keys"}, "/nowhere/keys"),
+        ({"GATEWAY_MODELS": MODELS, "TOKEN_SECRET_FILE": "/dev/null"}, "no token secret in the file"),
         ({"GATEWAY_MODELS": MODELS, "AAI_ASR_ENDPOINT": "balancer"}, "'balancer' is not host:port"),
     ],
 )

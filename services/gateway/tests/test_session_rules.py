@@ -143,6 +143,7 @@ async def test_no_speech_is_no_turn(stack: Any) -> None:
     assert [message["type"] for message in client.messages] == ["Begin", "Termination"]
 
 
+@pytest.mark.check(65)
 async def test_a_burst_and_small_and_large_chunks_give_the_same_turns(plain_stack: Any) -> None:
     heard = []
     for chunk in (50, 100, 1000):

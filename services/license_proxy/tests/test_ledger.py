@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from license_proxy.bodies import BodyRefused
 from license_proxy.ledger import FILE_NAME, Ledger, LedgerUnavailable
-from license_proxy.usage import UsageEvent, UsageRefused, newest_of_each_session, parse_batch
+from license_proxy.usage import UsageEvent, newest_of_each_session, parse_batch
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -176,19 +177,19 @@ GOOD = (
 )
 def test_a_wrong_event_is_refused_by_the_name_of_its_field(old: bytes, new: bytes, field: str) -> None:
     assert old in GOOD
-    with pytest.raises(UsageRefused) as refused:
+    with pytest.raises(BodyRefused) as refused:
         parse_batch(b'{"events": [' + GOOD + b"," + GOOD.replace(old, new) + b"]}")
     assert refused.value.fields[0]["field"] == field
 
 
 @pytest.mark.parametrize("body", [b"", b"x", b"[]", b"{}", b"null", b'{"events": 7}', b"\xff", b"[" * 100_000])
 def test_a_body_that_is_not_a_batch_is_refused(body: bytes) -> None:
-    with pytest.raises(UsageRefused):
+    with pytest.raises(BodyRefused):
         parse_batch(body)
 
 
 def test_an_error_never_repeats_what_was_sent() -> None:
-    with pytest.raises(UsageRefused) as refused:
+    with pytest.raises(BodyRefused) as refused:
         parse_batch(b'{"events": [' + GOOD.replace(b'"sequence": 1', b'"sequence": "my secret words"') + b"]}")
     assert "secret" not in str(refused.value)
 
@@ -208,5 +209,5 @@ def test_fields_of_a_newer_gateway_are_dropped() -> None:
 
 
 def test_too_many_events_are_refused() -> None:
-    with pytest.raises(UsageRefused, match="events"):
+    with pytest.raises(BodyRefused, match="events"):
         parse_batch(b'{"events": [' + b",".join([GOOD] * 1001) + b"]}")

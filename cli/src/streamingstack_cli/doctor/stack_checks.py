@@ -1,9 +1,9 @@
 """What is wrong with a stack itself, or with what it names. Pure: each check takes the facts and says what it found."""
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
+from stack_model.api_keys import parse_keys
 from streaming_operator.inputs import judge_license
 from streaming_operator.references import license_references, other_references
 
@@ -11,7 +11,6 @@ from streamingstack_cli.cluster.stacks import view_of
 from streamingstack_cli.doctor.facts import Facts, Finding, Level
 
 _SOON = timedelta(days=14)
-_KEY_LINE = re.compile(r"[0-9a-fA-F]{64}(\s.*)?")
 _ISSUE = "streamingstack license issue --help"
 
 
@@ -32,12 +31,13 @@ def reference_is_missing(facts: Facts) -> Iterator[Finding]:
 
 
 def _keys(where: str, field: str, content: bytes) -> Iterator[Finding]:
-    lines = [line.partition("#")[0].strip() for line in content.decode(errors="replace").splitlines()]
-    wrong = [number for number, line in enumerate(lines, 1) if line and not _KEY_LINE.fullmatch(line)]
-    if wrong:
-        remedy = "write the sha256 of a key in hexadecimal, then a name: printf %s KEY | sha256sum"
-        yield Finding(Level.STOPS, field, f"{where}: line {wrong[0]} is no hash of a key", remedy)
-    elif not any(lines):
+    try:
+        keys = parse_keys(content.decode(errors="replace"))
+    except ValueError as wrong:
+        remedy = "a line is the sha256 of a key (printf %s KEY | sha256sum), a name, and limits: see docs/keys.md"
+        yield Finding(Level.STOPS, field, f"{where}: {wrong}", remedy)
+        return
+    if not keys:
         yield Finding(Level.WEAKENS, field, f"{where} holds no key: nobody can open a session", "add the hash of a key")
 
 

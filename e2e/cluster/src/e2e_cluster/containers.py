@@ -45,16 +45,18 @@ def processes(node: NodePlan, container: str) -> set[int]:
     return {
         int(pid)
         for group in _groups(node, container.rpartition("/")[2])
-        for file in group.rglob("cgroup.procs")
-        for pid in _read(file).split()
+        for folder, _, _ in os.walk(group)
+        for pid in _read(Path(folder) / "cgroup.procs").split()
     }
 
 
 def _groups(node: NodePlan, container: str) -> Iterator[Path]:
+    """By `os.walk`, which passes over a group that ends meanwhile."""
     if not container:
         return
     for hierarchy in nodes.cgroup_hierarchies():
-        found = [*(hierarchy / node.cgroup).glob(f"kubepods/**/{container}")]
+        pods = os.walk(hierarchy / node.cgroup / "kubepods")
+        found = [Path(folder) / container for folder, names, _ in pods if container in names]
         if found:
             yield from found
             return

@@ -44,6 +44,13 @@ def address(stack: StreamingStack, inputs: Inputs, service: str, port: int) -> s
     return f"{service}.{namespace}.svc.{inputs.cluster_domain}:{port}"
 
 
+def first_proxy(stack: StreamingStack, inputs: Inputs) -> str:
+    """`host:port` of the licence proxy that is always there: it counts what has to be counted in one place."""
+    name = stack.metadata.name
+    pod = f"{names.license_proxy(name)}-0.{names.license_proxy_pods(name)}"
+    return address(stack, inputs, pod, names.LICENSE_PROXY_PORT)
+
+
 def gateway_config(stack: StreamingStack, inputs: Inputs) -> list[Child]:
     """What the gateway lists; a model that leaves is not among it."""
     name = names.models(stack.metadata.name)

@@ -38,6 +38,7 @@ KEEP_ANNOTATIONS = {
 }
 _MODELS = "/etc/streaming-stack/models"
 _KEYS = "/etc/streaming-stack/keys"
+_TOKENS = "/etc/streaming-stack/tokens"
 _SPOOL = "/var/spool/streaming-stack"
 # After the last session, until the kill: the last usage is delivered.
 _LAST_WORDS_SECONDS = 30
@@ -79,7 +80,12 @@ def _deployment(stack: StreamingStack, inputs: Inputs) -> Child:
 
 def _pod(stack: StreamingStack, inputs: Inputs) -> Pod:
     name = stack.metadata.name
-    volumes = [config_volume("models", names.models(name)), scratch("spool", size="1Gi")]
+    file = names.TOKEN_SECRET_FILE
+    volumes = [
+        config_volume("models", names.models(name)),
+        scratch("spool", size="1Gi"),
+        secret_volume("tokens", names.token_secret(name), {file: file}),
+    ]
     if stack.spec.gateway.auth.mode == "Keys":
         keys = stack.spec.gateway.auth.secret_name or names.api_keys(name)
         volumes.append(secret_volume("keys", keys, {config.API_KEYS_FILE: config.API_KEYS_FILE}))
@@ -95,7 +101,7 @@ def _pod(stack: StreamingStack, inputs: Inputs) -> Pod:
 
 def _container(stack: StreamingStack, inputs: Inputs) -> Container:
     spec = stack.spec.gateway
-    mounts = [mount("models", _MODELS), mount("spool", _SPOOL, read_only=False)]
+    mounts = [mount("models", _MODELS), mount("spool", _SPOOL, read_only=False), mount("tokens", _TOKENS)]
     if spec.auth.mode == "Keys":
         mounts.append(mount("keys", _KEYS))
     return Container(
@@ -121,8 +127,10 @@ def _settings(stack: StreamingStack, inputs: Inputs) -> dict[str, EnvironmentVal
         "METRICS_PORT": str(names.METRICS_PORT),
         "AAI_ASR_ENDPOINT": config.address(stack, inputs, names.load_balancer(name), names.GRPC_PORT),
         "AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT": f"http://{proxy}",
+        "LEASE_ENDPOINT": f"http://{config.first_proxy(stack, inputs)}",
         "GATEWAY_MODELS_FILE": f"{_MODELS}/{config.GATEWAY_MODELS_FILE}",
         "API_KEYS_FILE": f"{_KEYS}/{config.API_KEYS_FILE}" if spec.auth.mode == "Keys" else None,
+        "TOKEN_SECRET_FILE": f"{_TOKENS}/{names.TOKEN_SECRET_FILE}",
         "SPOOL_DIR": _SPOOL,
         "BUDGET_BYTES": _budget_bytes(spec.resources),
         "MAX_SESSIONS": str(spec.sessions.max_per_pod),

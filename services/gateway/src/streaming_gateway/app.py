@@ -2,25 +2,32 @@
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from uuid import uuid4
 
 import httpx2
 from prometheus_client import CollectorRegistry
 from service_kit.http import serve_http
 from service_kit.logs import get_logger
+from stack_model.api_keys import parse_keys
 from stack_model.catalogue import parse_models
 
-from streaming_gateway.auth import AnyNonEmpty, ApiKeys, Authenticator, parse_keys
+from streaming_gateway.auth import Authenticator
 from streaming_gateway.catalogue import Catalogue
+from streaming_gateway.counts import Counts
 from streaming_gateway.gateway import Gates, Gateway
 from streaming_gateway.license import License, ProxiedLicense
+from streaming_gateway.limits import SessionLimits
 from streaming_gateway.link import Recognizers
 from streaming_gateway.metrics import GatewayMetrics
 from streaming_gateway.orders import metrics_and_orders
 from streaming_gateway.server import serve_clients
-from streaming_gateway.session import SessionLimits
 from streaming_gateway.settings import GatewaySettings
+from streaming_gateway.shares import SharedCounts, Shares
+from streaming_gateway.tls import ServingCertificate
+from streaming_gateway.tokens import parse_secrets
 from streaming_gateway.usage import Metered, Usage, UsageReporter
 from streaming_gateway.usage_spool import UsageSpool
 from streaming_gateway.watched_file import WatchedFile
@@ -54,26 +61,36 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGateway
             _log.warning("no licence proxy configured: development, sessions are neither checked nor metered")
         license_ = ProxiedLicense(client) if client else License()
         usage = _usage(settings, client, lambda: gateway.sessions, metrics, stack)
-        gates = Gates(_authenticator(settings), _catalogue(settings), license_, usage, settings.max_sessions)
+        shares = _shares(settings, lambda: gateway.counts, stack)
+        gates = Gates(_authenticator(settings), _catalogue(settings), license_, usage, shares, settings.max_sessions)
         limits = SessionLimits(settings.max_session_seconds, settings.max_backlog_seconds, settings.max_unread_bytes)
         gateway = Gateway(gates, recognizers, limits, metrics)
-        for work in (license_.watch, usage.run):
+        certificate = _certificate(settings)
+        for work in (license_.watch, usage.run, shares.run, *([certificate.watch] if certificate else [])):
             stack.push_async_callback(_stop, asyncio.create_task(_keep_up(work)))
         metrics_port = await stack.enter_async_context(
             serve_http(metrics_and_orders(registry, gateway, settings.pod_uid), settings.host, settings.metrics_port)
         )
-        server = await stack.enter_async_context(serve_clients(gateway, settings.host, settings.port))
+        server = await stack.enter_async_context(serve_clients(gateway, settings.host, settings.port, certificate))
         port = next(iter(server.sockets)).getsockname()[1]
         yield RunningGateway(gateway, port, metrics_port)
         await gateway.drain(0)
         await usage.flush()
+        await shares.report()
 
 
 def _authenticator(settings: GatewaySettings) -> Authenticator:
     if settings.api_keys_file is None:
         _log.warning("no API_KEYS_FILE: any non-empty credential opens a session")
-        return AnyNonEmpty()
-    return ApiKeys(WatchedFile(settings.api_keys_file, parse_keys))
+    keys = WatchedFile(settings.api_keys_file, parse_keys).content if settings.api_keys_file else None
+    secrets = WatchedFile(settings.token_secret_file, parse_secrets).content if settings.token_secret_file else None
+    return Authenticator(keys, secrets)
+
+
+def _certificate(settings: GatewaySettings) -> ServingCertificate | None:
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        return None
+    return ServingCertificate(settings.tls_cert_file, settings.tls_key_file)
 
 
 def _catalogue(settings: GatewaySettings) -> Callable[[], Catalogue]:
@@ -104,6 +121,17 @@ def _usage(
     spool = UsageSpool(settings.spool_dir, settings.spool_sessions)
     stack.callback(spool.close)
     return UsageReporter(spool, client, sessions, metrics.usage_refused)
+
+
+def _shares(settings: GatewaySettings, mine: Callable[[], Counts], stack: contextlib.AsyncExitStack) -> Shares:
+    endpoint = settings.lease_endpoint or settings.license_endpoint
+    if endpoint is None:
+        return Shares()
+    client = httpx2.AsyncClient(base_url=endpoint, timeout=1, trust_env=False)
+    stack.push_async_callback(client.aclose)
+    # A process that is started anew in its pod takes over what the one before it had; the uid itself is for the pod.
+    holder = hashlib.sha256(settings.pod_uid.encode()).hexdigest()[:32] if settings.pod_uid else str(uuid4())
+    return SharedCounts(client, holder, mine)
 
 
 async def _keep_up(work: Callable[[], Awaitable[None]]) -> None:

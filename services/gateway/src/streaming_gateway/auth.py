@@ -1,75 +1,88 @@
-"""Who may open a session: API keys, known by their hashes only."""
+"""Who may open a session: API keys, known by their hashes only, and tokens that were made with them."""
 
 import hashlib
 import hmac
-import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from streaming_gateway.problems import unauthorized
-from streaming_gateway.watched_file import WatchedFile
+from stack_model.api_keys import EVERYBODY, ApiKey
 
-_HASH = re.compile(r"[0-9a-f]{64}")
-OPEN_TENANT = "open"
+from streaming_gateway.problems import Problem, unauthorized
+from streaming_gateway.tokens import Token, TokenExpired, issue_token, read_token
 
 
 @dataclass(frozen=True)
-class ApiKey:
-    """A key as it is stored; `name` is the tenant in usage."""
+class Caller:
+    """Who opens a session, with which key, and how long it may last by its token; None: as long as any."""
 
-    sha256: str
-    name: str
-
-
-class Authenticator(Protocol):
-    """Decides on a credential."""
-
-    def tenant(self, credential: str) -> str:
-        """The tenant behind `credential`; raises Problem 1008."""
+    key: ApiKey
+    session_seconds: int | None = None
 
 
-class AnyNonEmpty:
-    """Takes whatever is not empty."""
+class Authenticator:
+    """Decides on credentials. `keys` and `secrets` are read anew each time, so that their files may change."""
 
-    def tenant(self, credential: str) -> str:
-        """Everybody is one tenant."""
-        return OPEN_TENANT
-
-
-class ApiKeys:
-    """Compares with a file of hashes, read again when it changes."""
-
-    def __init__(self, keys: WatchedFile[list[ApiKey]]) -> None:
+    def __init__(
+        self,
+        keys: Callable[[], list[ApiKey]] | None,
+        secrets: Callable[[], list[str]] | None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Without `keys` any credential is taken that is not empty; without `secrets` there are no tokens."""
         self._keys = keys
+        self._secrets = secrets
+        self._clock = clock
 
-    def tenant(self, credential: str) -> str:
-        """The name of the key; `Bearer ` before it is accepted. Raises Problem 1008."""
-        digests = [_sha256(credential), _sha256(credential.removeprefix("Bearer ").strip())]
+    @property
+    def makes_tokens(self) -> bool:
+        """Whether there is a secret to sign them with."""
+        return self._secrets is not None
+
+    def caller(self, credential: str) -> Caller:
+        """Who comes with a key or a token; `Bearer ` before it is accepted. Raises Problem 1008."""
+        token = self._read(credential)
+        if token is None:
+            return Caller(self._key(credential))
+        return Caller(self._key_of(token), token.session_seconds)
+
+    def token(self, credential: str, *, lifetime_seconds: int, session_seconds: int) -> str:
+        """A token of the key `credential`. Raises Problem 1008; also for a token, which would never end then."""
+        assert self._secrets is not None
+        if self._read(credential) is not None:
+            raise unauthorized("Invalid API key", "invalid_key")
+        return issue_token(
+            self._secrets()[0],
+            self._key(credential).sha256,
+            now=self._clock(),
+            lifetime_seconds=lifetime_seconds,
+            session_seconds=session_seconds,
+        )
+
+    def _read(self, credential: str) -> Token | None:
+        try:
+            return read_token(_bare(credential), self._secrets() if self._secrets else [], self._clock())
+        except TokenExpired:
+            raise unauthorized("Signature has expired", "expired_token") from None
+
+    def _key(self, credential: str) -> ApiKey:
+        if self._keys is None:
+            return EVERYBODY
+        digests = [_sha256(credential), _sha256(_bare(credential))]
         found = None
-        for key in self._keys.content():
+        for key in self._keys():
             # Every key is compared, in constant time, so that the time tells nothing.
             matches = [hmac.compare_digest(digest, key.sha256) for digest in digests]
             if any(matches):
                 found = key
-        if found is None:
-            raise unauthorized("Invalid API key", "invalid_key")
-        return found.name
+        return _known(found)
 
-
-def parse_keys(text: str) -> list[ApiKey]:
-    """Lines of `sha256-in-hex [name]`; `#` begins a comment. Raises ValueError naming the line."""
-    keys = []
-    for number, line in enumerate(text.splitlines(), 1):
-        digest, _, name = line.partition("#")[0].strip().partition(" ")
-        if not digest:
-            continue
-        if not _HASH.fullmatch(digest.lower()):
-            raise ValueError(f"line {number}: expected the sha256 of a key in hexadecimal, then optionally a name")
-        if len(name) > 100 or not name.isprintable():
-            raise ValueError(f"line {number}: the name must be printable and at most 100 characters")
-        keys.append(ApiKey(digest.lower(), name.strip() or f"key-{digest[:8].lower()}"))
-    return keys
+    def _key_of(self, token: Token) -> ApiKey:
+        """The key that it was made with, as the file has it now."""
+        keys = [EVERYBODY] if self._keys is None else self._keys()
+        matches = [key for key in keys if token.is_of(key.sha256)]
+        # The last of one hash, as with the key itself; without keys, whatever is signed by us is welcome.
+        return EVERYBODY if self._keys is None else _known(matches[-1] if matches else None)
 
 
 def credential(headers: Sequence[str], token: str | None) -> str:
@@ -81,6 +94,20 @@ def credential(headers: Sequence[str], token: str | None) -> str:
     if not given:
         raise unauthorized("Missing Authorization header", "missing_key")
     return given
+
+
+def _known(key: ApiKey | None) -> ApiKey:
+    if key is None:
+        raise _invalid()
+    return key
+
+
+def _invalid() -> Problem:
+    return unauthorized("Invalid API key", "invalid_key")
+
+
+def _bare(credential: str) -> str:
+    return credential.removeprefix("Bearer ").strip()
 
 
 def _sha256(text: str) -> str:

@@ -35,21 +35,34 @@ class Catalogue:
         """The deployed values of `speech_model`, in the order of the configuration."""
         return [model.speech_model for model in self.models]
 
-    def find(self, requested: str | None, language: str | None = None) -> tuple[str, GatewayModel]:
-        """The id to echo and the model behind it; raises Problem 3006 listing what is served."""
+    def find(self, requested: str | None, language: str | None = None, route: str = "") -> tuple[str, GatewayModel]:
+        """The id to echo and the model behind it; raises Problem 3006 listing what is served.
+
+        `route` is an X-Model-Version that the client sent itself: it chooses where nothing else does, and must not
+        name another model than `requested`.
+        """
+        if route and not requested:
+            return self._of_the_route(route)
         wanted = requested or self._unnamed(language)
         model = self._deployed(wanted)
         if model is None and self.aliases and wanted in ALIASES:
             model = self._deployed(ALIASES[wanted])
         if model is None:
             raise self.unknown()
+        if route and route != model.route:
+            raise _other_route([model.route])
         return wanted, model
 
     def unknown(self) -> Problem:
         """The refusal of a model that is not served."""
-        quoted = [f"'{name}'" for name in self.ids]
-        listed = " or ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))
-        return invalid_parameter("speech_model", f"Input should be {listed}")
+        return invalid_parameter("speech_model", f"Input should be {_listed(self.ids)}")
+
+    def _of_the_route(self, route: str) -> tuple[str, GatewayModel]:
+        behind = [model for model in self.models if model.route == route]
+        if not behind:
+            raise _other_route(list(dict.fromkeys(model.route for model in self.models)))
+        chosen = next((model for model in behind if model.speech_model == self.default), behind[0])
+        return chosen.speech_model, chosen
 
     def _unnamed(self, language: str | None) -> str:
         if language == "multi" and self._deployed(MULTILINGUAL):
@@ -60,3 +73,12 @@ class Catalogue:
 
     def _deployed(self, name: str) -> GatewayModel | None:
         return next((model for model in self.models if model.speech_model == name), None)
+
+
+def _other_route(routes: list[str]) -> Problem:
+    return invalid_parameter("X-Model-Version", f"Input should be {_listed(routes)}, or leave the header out")
+
+
+def _listed(names: list[str]) -> str:
+    quoted = [f"'{name}'" for name in names]
+    return " or ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))

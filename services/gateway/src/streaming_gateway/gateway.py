@@ -10,12 +10,15 @@ from uuid import uuid4
 
 from service_kit.faults import place_of
 from service_kit.logs import get_logger
+from stack_model.api_keys import ApiKey
 from websockets.asyncio.server import ServerConnection
 
-from streaming_gateway.auth import Authenticator, credential
+from streaming_gateway.auth import Authenticator, Caller, credential
 from streaming_gateway.catalogue import Catalogue
+from streaming_gateway.counts import Counts
 from streaming_gateway.goodbye import close, refuse
 from streaming_gateway.license import License
+from streaming_gateway.limits import SessionLimits
 from streaming_gateway.link import (
     BudgetSpentError,
     LinkLostError,
@@ -27,9 +30,11 @@ from streaming_gateway.link import (
 )
 from streaming_gateway.metrics import GatewayMetrics
 from streaming_gateway.parameters import SessionConfig, read_query, resolve
+from streaming_gateway.places import Places
 from streaming_gateway.problems import GOING_AWAY, Closing, Problem, at_capacity, cancelled, unauthorized
 from streaming_gateway.report import SessionReport
-from streaming_gateway.session import Session, SessionLimits
+from streaming_gateway.session import Session
+from streaming_gateway.shares import Shares
 from streaming_gateway.usage import Usage
 
 _log = get_logger(__name__)
@@ -45,6 +50,7 @@ class Gates:
     catalogue: Callable[[], Catalogue]
     license: License
     usage: Usage
+    shares: Shares
     max_sessions: int
 
 
@@ -57,9 +63,7 @@ class Gateway:
         self._limits = limits
         self._metrics = metrics
         self._sessions: dict[str, Session] = {}
-        self._taken = 0
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._places = Places(gates.max_sessions, lambda: gates.shares.others)
         self.draining = False
         self._patience: asyncio.Timeout | None = None
         metrics.capacity.set(gates.max_sessions)
@@ -70,6 +74,16 @@ class Gateway:
     def sessions(self) -> list[Session]:
         """The open sessions."""
         return list(self._sessions.values())
+
+    @property
+    def counts(self) -> Counts:
+        """This gateway's sessions, those among them that are about to begin."""
+        return self._places.mine
+
+    @property
+    def auth(self) -> Authenticator:
+        """Who decides on keys, and makes tokens of them."""
+        return self._gates.auth
 
     @property
     def ready(self) -> bool:
@@ -84,13 +98,14 @@ class Gateway:
             await close(connection, GOING_AWAY)
             return
         try:
-            tenant, config = self._examine(connection)
-            with self._slot():
+            caller, config = self._examine(connection)
+            with self._place(caller.key):
+                await self._confirm(caller.key, config)
                 session_id = str(uuid4())
                 link = await self._link(session_id, config)
                 self._metrics.begin.observe(monotonic() - since)
                 try:
-                    how = await self._run(session_id, tenant, config, connection, link)
+                    how = await self._run(session_id, caller, config, connection, link)
                 finally:
                     await link.close()
             # The slot is free before the client learns of the end and comes back.
@@ -107,12 +122,12 @@ class Gateway:
         _log.info("draining", sessions=len(self._sessions))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds) as self._patience:
-                await self._empty.wait()
+                await self._places.empty.wait()
         self._patience = None
         for session in self.sessions:
             session.drain()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._empty.wait(), _LAST_SECONDS)
+            await asyncio.wait_for(self._places.empty.wait(), _LAST_SECONDS)
 
     def drain_sooner(self, seconds: float) -> bool:
         """A drain under way goes on for at most so long from now; False: there is none that waits for sessions."""
@@ -124,36 +139,45 @@ class Gateway:
             self._patience.reschedule(sooner)
         return True
 
-    def _examine(self, connection: ServerConnection) -> tuple[str, SessionConfig]:
-        """The tenant and what it wants; raises Problem. In order: who, what, licence, usage, capacity."""
+    def _examine(self, connection: ServerConnection) -> tuple[Caller, SessionConfig]:
+        """Who comes and what it wants; raises Problem. In order: who, what, licence, usage, capacity."""
         assert connection.request is not None
         query = urlsplit(connection.request.path).query
         token = parse_qs(query).get("token", [None])[-1]
-        tenant = self._gates.auth.tenant(credential(connection.request.headers.get_all("Authorization"), token))
+        caller = self.auth.caller(credential(connection.request.headers.get_all("Authorization"), token))
         parameters, unknown = read_query(query)
-        config = resolve(parameters, self._gates.catalogue())
+        route = connection.request.headers.get_all("X-Model-Version")
+        config = resolve(parameters, self._gates.catalogue(), route[-1].strip() if route else "")
         if unknown:
             _log.info("unknown parameters ignored", count=len(unknown))
-        names = {config.model.speech_model, config.model.route}
-        if refusal := self._gates.license.refusal(names, self._taken):
+        if refusal := self._gates.license.refusal(_names(config), self._places.taken):
             raise refusal
         if not self._gates.usage.can_record:
             raise unauthorized("usage cannot be recorded", "usage")
-        return tenant, config
+        return caller, config
 
     @contextlib.contextmanager
-    def _slot(self) -> Iterator[None]:
-        """One of the sessions that this process takes; raises Problem 3009."""
-        if self._taken >= self._gates.max_sessions:
-            raise at_capacity("capacity")
-        self._taken += 1
-        self._empty.clear()
-        try:
-            yield
-        finally:
-            self._taken -= 1
-            if not self._taken:
-                self._empty.set()
+    def _place(self, key: ApiKey) -> Iterator[None]:
+        """See Places.one; the other gateways learn of it where a limit holds over all of them."""
+        shared = self._is_shared(key)
+        with self._places.one(key):
+            try:
+                yield
+            finally:
+                if shared:  # once it is free
+                    self._gates.shares.tell()
+
+    async def _confirm(self, key: ApiKey, config: SessionConfig) -> None:
+        """Who has a place keeps it only where the other gateways leave it: raises Problem 3009."""
+        if not self._is_shared(key):
+            return
+        await self._gates.shares.settle()
+        self._places.confirm(key)
+        if refusal := self._gates.license.refusal(_names(config), self._places.everywhere - 1):
+            raise refusal
+
+    def _is_shared(self, key: ApiKey) -> bool:
+        return key.limited or self._gates.license.limited
 
     async def _link(self, session_id: str, config: SessionConfig) -> RecognizerLink:
         request = LinkRequest(
@@ -174,18 +198,18 @@ class Gateway:
     async def _run(
         self,
         session_id: str,
-        tenant: str,
+        caller: Caller,
         config: SessionConfig,
         connection: ServerConnection,
         link: RecognizerLink,
     ) -> Closing:
-        model = config.model.speech_model
+        model, tenant = config.model.speech_model, caller.key.name
         session = Session(
             session_id=session_id,
             config=config,
             connection=connection,
             link=link,
-            limits=self._limits.while_buffering(config.model.buffer_seconds),
+            limits=self._limits.while_buffering(config.model.buffer_seconds).capped(caller.session_seconds),
             report=SessionReport(session_id, tenant, model, self._metrics),
         )
         self._sessions[session_id] = session
@@ -199,6 +223,11 @@ class Gateway:
     def _refused(self, reason: str) -> None:
         self._metrics.refused.labels(reason).inc()
         _log.info("session refused", reason=reason)
+
+
+def _names(config: SessionConfig) -> set[str]:
+    """What a licence may call the model."""
+    return {config.model.speech_model, config.model.route}
 
 
 def _as_problem(failure: Exception) -> Problem:

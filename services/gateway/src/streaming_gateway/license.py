@@ -83,6 +83,11 @@ class License:
         """Whether there is a verdict."""
         return True
 
+    @property
+    def limited(self) -> bool:
+        """Whether it is for so many sessions only."""
+        return False
+
     def refusal(self, names: set[str], sessions: int) -> Problem | None:
         """See LicenseView.refusal."""
         return None
@@ -105,6 +110,11 @@ class ProxiedLicense(License):
     def checked(self) -> bool:
         """Whether the proxy ever answered."""
         return self._view.status is not None
+
+    @property
+    def limited(self) -> bool:
+        """Whether it is for so many sessions only."""
+        return self._view.terms.session_limit is not None
 
     def refusal(self, names: set[str], sessions: int) -> Problem | None:
         """See LicenseView.refusal."""

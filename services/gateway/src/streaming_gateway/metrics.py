@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from streaming_gateway.problems import SHORTAGES
+from streaming_gateway.problems import KEY_LIMITS, SHORTAGES
 
 _WAITS = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 _SHORT_WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0)
@@ -18,8 +18,8 @@ class GatewayMetrics:
         self.refused = Counter(
             "streaming_gateway_sessions_refused", "Sessions refused before Begin.", ["reason"], registry=registry
         )
-        for shortage in SHORTAGES:  # there from the start: an increase from nothing is no increase
-            self.refused.labels(shortage)
+        for reason in (*SHORTAGES, *KEY_LIMITS):  # there from the start: an increase from nothing is no increase
+            self.refused.labels(reason)
         self.ended = Counter(
             "streaming_gateway_sessions_ended", "Sessions ended.", ["model", "code", "reason"], registry=registry
         )

@@ -8,6 +8,10 @@ from typing import Literal, get_args
 Shortage = Literal["capacity", "recognizers", "budget", "license_limit"]
 SHORTAGES: tuple[Shortage, ...] = get_args(Shortage)
 
+# What a key has used up of its own; more of anything would not help, so nothing scales by it.
+KeyLimit = Literal["key_sessions", "key_rate"]
+KEY_LIMITS: tuple[KeyLimit, ...] = get_args(KeyLimit)
+
 ERROR_REASON = "See Error message for details"
 
 
@@ -58,6 +62,11 @@ def invalid_parameter(name: str, reason: str) -> Problem:
     return invalid_input(f"Invalid '{name}': {reason}", "invalid_parameter")
 
 
+def undecodable(what: str, reason: str) -> Problem:
+    """Compressed audio that is none."""
+    return invalid_input(f"Failed to decode {what}: {reason}", "undecodable_audio")
+
+
 def too_many_orders(most: int) -> Problem:
     """More of them than are kept until their audio is heard."""
     text = f"Too many messages: at most {most} of ForceEndpoint and UpdateConfiguration may wait for their audio"
@@ -93,6 +102,12 @@ def expired() -> Problem:
 def at_capacity(shortage: Shortage) -> Problem:
     """No room for another session."""
     return Problem(3009, "Unauthorized Connection: Too many concurrent sessions", shortage)
+
+
+def key_limit(limit: KeyLimit) -> Problem:
+    """The key has as many sessions as it may, or began as many within the last minute."""
+    more = {"key_sessions": "of this key", "key_rate": "of this key, begun within a minute"}[limit]
+    return Problem(3009, f"Unauthorized Connection: Too many concurrent sessions {more}", limit)
 
 
 def cancelled(kind: str) -> Problem:

@@ -1,4 +1,4 @@
-"""The port for clients: WebSockets on `/` and `/v3/ws`, health beside them."""
+"""The port for clients: WebSockets on `/` and `/v3/ws`, tokens and health beside them."""
 
 import contextlib
 import json
@@ -14,11 +14,14 @@ from websockets.http11 import Request, Response
 
 from streaming_gateway.gateway import Gateway
 from streaming_gateway.goodbye import GOODBYE_SECONDS
+from streaming_gateway.tls import ServingCertificate
+from streaming_gateway.token_endpoint import token_answer
 
 _SESSION_PATHS = ("/", "/v3/ws")
 _HEALTH_PATHS = ("/v3/ws/health", "/v3/health", "/healthz")
 # A legal chunk of 1000 ms at 96 kHz is 192,000 bytes.
 _LONGEST_MESSAGE = 256 * 1024
+_HANDSHAKE_SECONDS = 10.0
 # A hundred keyterms and a prompt, percent-encoded, do not fit into the library's 8 KiB.
 http11.MAX_LINE_LENGTH = 128 * 1024
 
@@ -31,8 +34,10 @@ def _quiet_logger() -> logging.Logger:
 
 
 @contextlib.asynccontextmanager
-async def serve_clients(gateway: Gateway, host: str, port: int) -> AsyncIterator[Server]:
-    """Serve while the context is open. Raises OSError when the port is taken."""
+async def serve_clients(
+    gateway: Gateway, host: str, port: int, certificate: ServingCertificate | None = None
+) -> AsyncIterator[Server]:
+    """Serve while the context is open: wss and https with `certificate`. Raises OSError when the port is taken."""
 
     def answer(connection: ServerConnection, request: Request) -> Response | None:
         return plain_answer(gateway, request)
@@ -49,6 +54,8 @@ async def serve_clients(gateway: Gateway, host: str, port: int) -> AsyncIterator
         ping_timeout=40,
         close_timeout=GOODBYE_SECONDS,
         server_header=None,
+        ssl=certificate.context if certificate else None,
+        ssl_handshake_timeout=_HANDSHAKE_SECONDS if certificate else None,
         logger=_quiet_logger(),
     ) as server:
         yield server
@@ -56,11 +63,13 @@ async def serve_clients(gateway: Gateway, host: str, port: int) -> AsyncIterator
 
 def plain_answer(gateway: Gateway, request: Request) -> Response | None:
     """The answer to what is no session; None: go on with the upgrade, which answers 426 where none was asked for."""
-    path = urlsplit(request.path).path
+    path, query = urlsplit(request.path)[2:4]
     if path in _SESSION_PATHS:
         return None
     if path in _HEALTH_PATHS:
         return _json(HTTPStatus.OK, {"status": "ok"})
+    if path == "/v3/token":
+        return _json(*token_answer(gateway.auth, query, request.headers.get_all("Authorization")))
     if path == "/readyz":
         ready = gateway.ready
         return _json(HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE, {"ready": ready})
@@ -71,5 +80,12 @@ def plain_answer(gateway: Gateway, request: Request) -> Response | None:
 
 def _json(status: HTTPStatus, body: dict[str, object]) -> Response:
     content = json.dumps(body).encode()
-    headers = Headers({"Content-Type": "application/json", "Content-Length": str(len(content)), "Connection": "close"})
+    headers = Headers(
+        {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(content)),
+            "Cache-Control": "no-store",
+            "Connection": "close",
+        }
+    )
     return Response(status.value, status.phrase, headers, content)

@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from service_kit.faults import place_of
 from service_kit.logs import get_logger
+from streamingstack.asr.v1 import recognizer_pb2 as pb
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
@@ -18,6 +18,7 @@ from streaming_gateway.audio import RECOGNISER_RATE, AudioIntake
 from streaming_gateway.client_messages import ClientMessage, Command, UpdateConfiguration, read_client_message
 from streaming_gateway.goodbye import GOODBYE_SECONDS
 from streaming_gateway.heartbeat import Heartbeats
+from streaming_gateway.limits import SessionLimits
 from streaming_gateway.link import MOST_ORDERS, BacklogDroppedError, LinkLostError, RecognizerLink
 from streaming_gateway.outbox import Outbox
 from streaming_gateway.parameters import SessionConfig, Tunable
@@ -35,6 +36,7 @@ from streaming_gateway.problems import (
     too_much_backlog,
 )
 from streaming_gateway.report import SessionReport
+from streaming_gateway.silences import Silences
 from streaming_gateway.turns import Decide, Effect, Send, turn_machine
 from streaming_gateway.usage_spool import UsageEvent
 
@@ -43,23 +45,7 @@ _log = get_logger(__name__)
 _FLUSH_SECONDS = 3.0
 # Everything is heard and the answer to the last finalize is still missing.
 _STUCK_SECONDS = 10.0
-# Audio that comes while what was buffered is being heard.
-_BEYOND_BUFFER_SECONDS = 60.0
 _HEARING = ("vad_threshold", "checkpoints_ms", "language_codes", "prompt", "keyterms")
-
-
-@dataclass(frozen=True)
-class SessionLimits:
-    """Bounds of one session."""
-
-    session_seconds: float
-    backlog_seconds: float
-    unread_bytes: int
-
-    def while_buffering(self, seconds: float | None) -> "SessionLimits":
-        """The same for a session that may wait `seconds` for a recogniser: what comes meanwhile is not too much."""
-        backlog = max(self.backlog_seconds, (seconds or 0) + _BEYOND_BUFFER_SECONDS)
-        return self if seconds is None else dataclasses.replace(self, backlog_seconds=backlog)
 
 
 @dataclass
@@ -98,6 +84,7 @@ class Session:
         self._intake = AudioIntake(config.connect.encoding, config.connect.sample_rate)
         self._outbox = Outbox(limits.unread_bytes)
         self._heartbeats = Heartbeats(report.began)
+        self._silences = Silences()
         self._closed: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
         self._timers_changed = asyncio.Event()
         self._last_wish: _LastWish | None = None
@@ -161,24 +148,26 @@ class Session:
             if self._last_wish is not None:
                 continue
             if isinstance(frame, bytes):
-                self._take_audio(frame)
+                await self._take(self._intake.feed(frame, self._last_message))
             else:
-                self._obey(read_client_message(frame))
+                await self._obey(read_client_message(frame))
 
-    def _take_audio(self, frame: bytes) -> None:
-        self._give(self._intake.feed(frame, self._last_message))
-        if self.backlog_seconds > self._limits.backlog_seconds:
-            raise too_much_backlog()
+    async def _take(self, pieces: Iterator[bytes]) -> None:
+        """Give audio to the recogniser. A message may hold minutes of it: others have their turn between pieces."""
+        for pcm in pieces:
+            if self._last_wish is not None:
+                return
+            if pcm:
+                self._link.send_audio(pcm)
+                self._report.received(self._intake.received_seconds, self._link.received_samples)
+            if self.backlog_seconds > self._limits.backlog_seconds:
+                raise too_much_backlog()
+            await asyncio.sleep(0)
 
-    def _give(self, pcm: bytes) -> None:
-        if pcm:
-            self._link.send_audio(pcm)
-            self._report.received(self._intake.received_seconds, self._link.received_samples)
-
-    def _obey(self, message: ClientMessage) -> None:
+    async def _obey(self, message: ClientMessage) -> None:
         match message:
             case Command.TERMINATE:
-                self._give(self._intake.finish())
+                await self._take(self._intake.finish())
                 self._close_after_the_open_turn(SESSION_ENDED, None)
             case Command.FORCE_ENDPOINT:
                 self._check_orders()
@@ -205,14 +194,21 @@ class Session:
     async def _hear(self) -> None:
         async for response in self._link.events():
             self._check_family()
-            if response.WhichOneof("message") == "progress":
-                self._heartbeats.heard(response.progress.max_speech_probability)
+            self._heed_signs(response)
             for effect in self._machine.event(response):
                 self._do(effect)
             wish = self._last_wish
             if wish and response.WhichOneof("message") == "finalized" and response.finalized.id == wish.finalize_id:
                 self._end(wish.closing)
         raise LinkLostError("the events ended")
+
+    def _heed_signs(self, response: pb.RecognizeResponse) -> None:
+        if response.WhichOneof("message") == "progress":
+            self._heartbeats.heard(response.progress.max_speech_probability)
+        silences = self._silences.heard(response)
+        if self._config.acknowledge_silence:
+            for message in silences:
+                self._outbox.put(message)
 
     def _check_family(self) -> None:
         if self._link.replacing is not None and self._link.replacing != self._config.universal3:
@@ -233,7 +229,9 @@ class Session:
                 self._report.shown(message, since_sample)
 
     def _close_after_the_open_turn(self, how: Closing, within: float | None) -> None:
-        if self._last_wish is None:
+        if not self._link.received_samples:
+            self._end(how)  # no recogniser has anything to say, and perhaps none is there yet
+        elif self._last_wish is None:
             deadline = None if within is None else self._clock() + within
             self._last_wish = _LastWish(self._link.finalize(), how, deadline)
             self._timers_changed.set()

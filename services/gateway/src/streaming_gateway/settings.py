@@ -1,8 +1,9 @@
 """The gateway's environment; the vendor's names are accepted beside ours."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 from service_kit.settings import ServiceSettings
 
 from streaming_gateway.link import LinkSettings
@@ -18,6 +19,15 @@ class GatewaySettings(ServiceSettings):
         le=65535,
         validation_alias=AliasChoices("AAI_WSS_PORT", "SERVER_PORT"),
         description="WebSocket port; 0 takes a free one.",
+    )
+    tls_cert_file: Path | None = Field(
+        default=None,
+        validation_alias="TLS_CERT_FILE",
+        description="PEM: certificate and intermediates for wss at the clients' port, reloaded when changed; "
+        "unset: ws, for a proxy in front that ends TLS.",
+    )
+    tls_key_file: Path | None = Field(
+        default=None, validation_alias="TLS_KEY_FILE", description="PEM: the key of TLS_CERT_FILE."
     )
     metrics_port: int = Field(default=9090, ge=0, le=65535, validation_alias="METRICS_PORT")
     asr_endpoint: str = Field(
@@ -36,6 +46,11 @@ class GatewaySettings(ServiceSettings):
         validation_alias="AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT",
         description="URL of the licence proxy; unset: development, nothing is checked or metered.",
     )
+    lease_endpoint: str | None = Field(
+        default=None,
+        validation_alias="LEASE_ENDPOINT",
+        description="URL of the one licence proxy that counts the sessions of all gateways; unset: the same.",
+    )
     models: str | None = Field(
         default=None,
         validation_alias="GATEWAY_MODELS",
@@ -49,7 +64,13 @@ class GatewaySettings(ServiceSettings):
     api_keys_file: Path | None = Field(
         default=None,
         validation_alias="API_KEYS_FILE",
-        description="Lines of sha256 and name; unset: any non-empty credential.",
+        description="Lines of sha256, name and limits; unset: any non-empty credential.",
+    )
+    token_secret_file: Path | None = Field(
+        default=None,
+        validation_alias="TOKEN_SECRET_FILE",
+        description="Secrets of 32 bytes or more, one a line, for the tokens of /v3/token: the first signs, all of "
+        "them verify; the same for every gateway of a stack. Unset: no tokens.",
     )
     spool_dir: Path | None = Field(
         default=None, validation_alias="SPOOL_DIR", description="Undelivered usage; unset: in memory only."
@@ -85,10 +106,16 @@ class GatewaySettings(ServiceSettings):
     )
     check_contract: bool = Field(default=False, validation_alias="CHECK_CONTRACT")
 
-    @field_validator("license_endpoint")
+    @field_validator("license_endpoint", "lease_endpoint")
     @classmethod
     def _with_scheme(cls, endpoint: str | None) -> str | None:
         return f"http://{endpoint}" if endpoint and "://" not in endpoint else endpoint or None
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE: give both, or neither")
+        return self
 
     def link(self) -> LinkSettings:
         """Settings of the way to the recognisers; raises ValueError naming the field."""

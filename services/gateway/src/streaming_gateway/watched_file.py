@@ -11,7 +11,10 @@ Content = TypeVar("Content")
 
 
 class WatchedFile(Generic[Content]):
-    """The parsed content of `path`. A replacement that cannot be read is logged and the last good one stays."""
+    """The parsed content of `path`. A replacement that cannot be read is logged and the last good one stays.
+
+    The log has what `parse` says in its ValueError, which quotes nothing of the file.
+    """
 
     def __init__(self, path: Path, parse: Callable[[str], Content]) -> None:
         """Raises OSError or ValueError where the first read fails."""
@@ -34,10 +37,18 @@ class WatchedFile(Generic[Content]):
             kind = type(failure).__name__
             if isinstance(failure, ValueError) or kind != self._complained:
                 # A file that is gone is asked for with every session; one line tells it.
-                _log.error("file unusable, keeping the last good one", path=str(self._path), kind=kind)
+                problem = _problem(failure)
+                _log.error("file unusable, keeping the last good one", path=str(self._path), kind=kind, problem=problem)
             self._complained = kind
         return self._content
 
     def _current_stamp(self) -> tuple[int, int, int]:
         found = self._path.stat()
         return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _problem(failure: OSError | ValueError) -> str | None:
+    if isinstance(failure, OSError):
+        return failure.strerror
+    # What Python says of text that is none holds a byte of it.
+    return "it is not text" if isinstance(failure, UnicodeError) else str(failure)

@@ -67,3 +67,8 @@ def heartbeat(audio_ms: int, session_ms: int, realtime_factor: float, speech_pro
         "realtime_factor": round(realtime_factor, 3),
         "max_speech_probability": round(min(max(speech_probability, 0.0), 1.0), 3),
     }
+
+
+def silence(start_ms: int, end_ms: int) -> WireMessage:
+    """Opt-in acknowledgement: no voice in this part of the audio."""
+    return {"type": "Silence", "start_ms": start_ms, "end_ms": end_ms}

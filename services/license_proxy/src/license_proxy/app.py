@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from time import monotonic
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from service_kit.logs import get_logger
@@ -10,10 +11,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from license_proxy.bodies import BodyRefused, read_body
+from license_proxy.leases import LEASE_SECONDS, Lease, Leases, TooManyHolders
 from license_proxy.ledger import LedgerUnavailable
 from license_proxy.metrics import ProxyMetrics
 from license_proxy.proxy import LicenseProxy
-from license_proxy.usage import MAX_EVENTS, UsageRefused, parse_batch
+from license_proxy.usage import MAX_EVENTS, parse_batch
 
 MAX_BODY_BYTES = 2 << 20
 _RETRY_SECONDS = 5
@@ -34,6 +37,7 @@ def create_app(proxy: LicenseProxy, metrics: ProxyMetrics) -> Starlette:
             Route("/v1/status", routes.status),
             Route("/v1/license", routes.license),
             Route("/v1/usage", routes.usage, methods=["POST"]),
+            Route("/v1/leases", routes.leases, methods=["POST"]),
             Route("/metrics", routes.metrics),
         ]
     )
@@ -43,6 +47,7 @@ class _Routes:
     def __init__(self, proxy: LicenseProxy, metrics: ProxyMetrics) -> None:
         self._proxy = proxy
         self._metrics = metrics
+        self._leases = Leases(monotonic())
         self._storage_failed = False
 
     async def health(self, _: Request) -> Response:
@@ -85,7 +90,7 @@ class _Routes:
         except _TooLarge:
             error = f"body over {MAX_BODY_BYTES} bytes; send at most {MAX_EVENTS} events at once"
             return self._refuse(413, "too_large", {"error": error}, {"Connection": "close"})
-        except UsageRefused as refused:
+        except BodyRefused as refused:
             return self._refuse(422, "invalid", {"error": str(refused), "fields": refused.fields})
         except LedgerUnavailable as error:
             self._note_storage(str(error))
@@ -96,6 +101,22 @@ class _Routes:
         self._metrics.events_accepted.inc(len(events))
         return JSONResponse({"accepted": len(events)})
 
+    async def leases(self, request: Request) -> Response:
+        """Notes what a gateway has, and answers what the others have."""
+        try:
+            lease = read_body(Lease, await _body(request))
+            others = self._leases.take(lease, monotonic())
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is left to read it
+        except _TooLarge:
+            return JSONResponse({"error": f"body over {MAX_BODY_BYTES} bytes"}, 413, {"Connection": "close"})
+        except BodyRefused as refused:
+            return JSONResponse({"error": str(refused), "fields": refused.fields}, 422)
+        except TooManyHolders:
+            return JSONResponse({"error": "too many gateways; give each one `holder` and keep it"}, 429)
+        settled = self._leases.settled(monotonic())
+        return JSONResponse({"lease_seconds": LEASE_SECONDS, "settled": settled, "others": others.model_dump()})
+
     async def metrics(self, _: Request) -> Response:
         """Prometheus' text format."""
         self._proxy.verdict()
@@ -103,6 +124,7 @@ class _Routes:
             self._metrics.pending.set(await self._proxy.pending())
         except LedgerUnavailable as error:
             self._note_storage(str(error))
+        self._metrics.sessions_leased.set(self._leases.total(monotonic()))
         self._metrics.storage_available.set(not self._storage_failed)
         return Response(generate_latest(self._metrics.registry), media_type=CONTENT_TYPE_LATEST)
 

@@ -35,6 +35,11 @@ class ProxyMetrics:
         self.pending = Gauge(
             "license_proxy_usage_sessions_pending", "Sessions with usage not yet delivered.", registry=self.registry
         )
+        self.sessions_leased = Gauge(
+            "license_proxy_sessions_leased",
+            "Open sessions of all gateways that tell this proxy; 0 on proxies that count none.",
+            registry=self.registry,
+        )
         self.storage_available = Gauge(
             "license_proxy_storage_available", "1 while the state folder can be used.", registry=self.registry
         )

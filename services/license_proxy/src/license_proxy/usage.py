@@ -1,16 +1,13 @@
 """Usage events: cumulative counts of one session, of which the highest sequence wins."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from license_proxy.bodies import Count, Id, read_body
 
 MAX_EVENTS = 1000
-_MAX_PROBLEMS = 10
-_MAX_COUNT = 2**53 - 1  # what JSON numbers hold exactly everywhere
-
-Count = Annotated[int, Field(ge=0, le=_MAX_COUNT, strict=True)]
-Id = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[!-~]+$", strict=True)]
 # The name that an operator gave to a key: any text, because a name we dislike is no reason to lose usage.
 Tenant = Annotated[str, StringConstraints(max_length=4096, strict=True)]
 
@@ -45,23 +42,9 @@ class UsageBatch(BaseModel):
     events: list[UsageEvent] = Field(max_length=MAX_EVENTS)
 
 
-class UsageRefused(Exception):
-    """A body that is not a batch of usage events; `fields` are `{field, problem}` and never hold what was sent."""
-
-    def __init__(self, fields: list[dict[str, str]]) -> None:
-        self.fields = fields
-        super().__init__("; ".join(f"{entry['field']}: {entry['problem']}" for entry in fields))
-
-
 def parse_batch(body: bytes) -> list[UsageEvent]:
-    """The events of a body, in their order. Raises UsageRefused."""
-    try:
-        return UsageBatch.model_validate_json(body).events
-    except ValidationError as refused:
-        errors = refused.errors(include_url=False, include_context=False, include_input=False)
-        raise UsageRefused(
-            [{"field": _field(error["loc"]), "problem": error["msg"]} for error in errors[:_MAX_PROBLEMS]]
-        ) from None
+    """The events of a body, in their order. Raises BodyRefused."""
+    return read_body(UsageBatch, body).events
 
 
 def newest_of_each_session(events: list[UsageEvent]) -> dict[str, UsageEvent]:
@@ -72,9 +55,3 @@ def newest_of_each_session(events: list[UsageEvent]) -> dict[str, UsageEvent]:
         if known is None or event.sequence > known.sequence:
             newest[event.session_id] = event
     return newest
-
-
-def _field(location: tuple[Any, ...]) -> str:
-    """`events[3].audio_ms` from ("events", 3, "audio_ms")."""
-    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return name.removeprefix(".") or "body"

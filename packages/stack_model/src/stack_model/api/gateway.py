@@ -13,12 +13,15 @@ class GatewayAuth(SpecModel):
     """Who may open a session."""
 
     mode: Literal["Keys", "AnyNonEmpty"] = Field(
-        default="Keys", description="`Keys` compares with the Secret's keys; `AnyNonEmpty` takes any value."
+        default="Keys",
+        description="`Keys` compares with the Secret's keys; `AnyNonEmpty` takes any value. With either, GET /v3/token "
+        "makes temporary tokens.",
     )
     secret_name: ObjectName | None = Field(
         default=None,
-        description="Secret whose key `keys` has a line `sha256 name` for each API key; absent: one is made, with a "
-        "first key in the Secret <stack>-first-key.",
+        description="Secret whose key `keys` has a line `sha256 name [max_sessions=N] [max_new_per_minute=N]` for each "
+        "API key: the SHA-256 of the key in hexadecimal, whose it is, what it may. Absent: one is made, with a first "
+        "key in the Secret <stack>-first-key.",
     )
 
     rules = (

@@ -118,27 +118,16 @@ def gateway(stack: StreamingStack) -> Part:
     """The only part that clients reach."""
     spec = stack.spec.gateway
     reference, used = image(stack.spec.images, "gateway")
-    keyed = spec.auth.mode == "Keys"
-    settings = {
-        "AAI_WSS_PORT": "8080",
-        "METRICS_PORT": "9090",
-        "AAI_ASR_ENDPOINT": f"{LOAD_BALANCER}:50051",
-        "AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT": f"http://{LICENSE_PROXY}:8080",
-        "GATEWAY_MODELS": plain(dump_models(gateway_models(stack))),
-        "DEFAULT_SPEECH_MODEL": plain(spec.default_speech_model) if spec.default_speech_model else None,
-        "API_KEYS_FILE": f"{_SECRETS}/api-keys" if keyed else None,
-        "SPOOL_DIR": SPOOL,
-        "MAX_SESSIONS": str(spec.sessions.max_per_pod),
-        "MAX_SESSION_SECONDS": str(spec.max_session_seconds),
-        "DRAIN_SECONDS": str(variables.GATEWAY_DRAIN_SECONDS),
-    }
+    secrets = {"token-secret": variables.TOKEN_SECRET_FILE}
+    if spec.auth.mode == "Keys":
+        secrets["api-keys"] = variables.API_KEYS_FILE
     service = {
         "image": reference,
-        "environment": environment(settings, spec.pods.env),
+        "environment": environment(_gateway_settings(stack), spec.pods.env),
         "ports": gateway_ports(),
         "networks": [INSIDE, CLIENTS],
         "volumes": [f"spool:{SPOOL}"],
-        **({"secrets": ["api-keys"]} if keyed else {}),
+        "secrets": list(secrets),
         "healthcheck": http_health(8080, "/readyz"),
         "depends_on": healthy(LICENSE_PROXY, LOAD_BALANCER),
         "stop_grace_period": f"{spec.max_session_seconds + _GRACE_MARGIN_SECONDS}s",
@@ -149,8 +138,26 @@ def gateway(stack: StreamingStack) -> Part:
         confined(service),
         (*used, *GATEWAY_VARIABLES, variables.GATEWAY_METRICS_PORT, variables.GATEWAY_DRAIN_SECONDS),
         volumes={"spool": None},
-        secrets={"api-keys": variables.API_KEYS_FILE} if keyed else {},
+        secrets=secrets,
     )
+
+
+def _gateway_settings(stack: StreamingStack) -> dict[str, str | None]:
+    spec = stack.spec.gateway
+    return {
+        "AAI_WSS_PORT": "8080",
+        "METRICS_PORT": "9090",
+        "AAI_ASR_ENDPOINT": f"{LOAD_BALANCER}:50051",
+        "AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT": f"http://{LICENSE_PROXY}:8080",
+        "GATEWAY_MODELS": plain(dump_models(gateway_models(stack))),
+        "DEFAULT_SPEECH_MODEL": plain(spec.default_speech_model) if spec.default_speech_model else None,
+        "API_KEYS_FILE": f"{_SECRETS}/api-keys" if spec.auth.mode == "Keys" else None,
+        "TOKEN_SECRET_FILE": f"{_SECRETS}/token-secret",
+        "SPOOL_DIR": SPOOL,
+        "MAX_SESSIONS": str(spec.sessions.max_per_pod),
+        "MAX_SESSION_SECONDS": str(spec.max_session_seconds),
+        "DRAIN_SECONDS": str(variables.GATEWAY_DRAIN_SECONDS),
+    }
 
 
 GATEWAY_VARIABLES = (variables.GATEWAY_ADDRESS, variables.GATEWAY_PORT)

@@ -34,6 +34,9 @@ LICENSE_KEYS_FILE = Variable("LICENSE_KEYS_FILE", "The issuer's public keys, a J
 API_KEYS_FILE = Variable(
     "API_KEYS_FILE", "A line `sha256 name` for each API key: printf %s KEY | sha256sum.", "./api-keys"
 )
+TOKEN_SECRET_FILE = Variable(
+    "TOKEN_SECRET_FILE", "What temporary tokens are signed with: openssl rand -hex 32 > token-secret.", "./token-secret"
+)
 CA_FILE = Variable("CA_FILE", "Certificates that are trusted beside the usual ones, PEM.", "./ca.crt")
 USAGE_KEY = Variable("USAGE_TRACKING_API_KEY", "Key of the usage tracker.")
 HUB = (Variable("HF_TOKEN", "Token of the model hub, for models that need one."),)

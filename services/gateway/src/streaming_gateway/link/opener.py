@@ -1,6 +1,7 @@
 """Finds one recogniser that is Ready: admission, retries and hedges (rules 11, 12 and 13)."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import Counter
@@ -15,7 +16,7 @@ from streaming_gateway.link.checks import contract_check
 from streaming_gateway.link.endpoints import Endpoints
 from streaming_gateway.link.ledger import Ledger
 from streaming_gateway.link.metrics import LinkMetrics
-from streaming_gateway.link.replay import ReplayPlaces
+from streaming_gateway.link.places import Places
 from streaming_gateway.link.settings import LinkSettings
 from streaming_gateway.link.stream import Opening, RecognizerStream, StreamLost
 from streaming_gateway.link.troubled import Pods
@@ -35,7 +36,8 @@ class Shared:
     endpoints: Endpoints
     metrics: LinkMetrics
     budget: ByteBudget
-    replays: ReplayPlaces
+    replays: Places
+    openings: Places
     pods: Pods
 
 
@@ -67,7 +69,9 @@ class Opener:
         self._tried: Counter[str] = Counter()
         self._attempt = 0
         self._next_at = time.monotonic()
+        self._places = shared.openings.of(ledger.request.route)
         self._backoff = _FIRST_BACKOFF
+        self._hedge = shared.settings.hedge_seconds
 
     async def run(self) -> RecognizerStream:
         """The first stream that is Ready; all others are cancelled.
@@ -97,18 +101,38 @@ class Opener:
             raise LinkLostError(f"no recogniser of route {self._ledger.request.route} could be reached in time")
         if now < self._next_at:
             return
+        if not await self._take_place():
+            return
         if self._open:
             self._shared.metrics.hedges.inc()
         if len(self._open) >= settings.streams_at_once:
             self._drop(next(iter(self._open)))
-        endpoint = await self._shared.endpoints.pick(self._tried, (self._avoid.address,))
-        plan = self._ledger.plan(self._attempt, live=self._live)
-        check = contract_check(settings.check_contract)
-        stream = RecognizerStream(Opening(plan, endpoint, self._pods_to_avoid()), settings, check)
+        try:
+            endpoint = await self._shared.endpoints.pick(self._tried, (self._avoid.address,))
+            plan = self._ledger.plan(self._attempt, live=self._live)
+            check = contract_check(settings.check_contract)
+            stream = RecognizerStream(Opening(plan, endpoint, self._pods_to_avoid()), settings, check)
+            task = asyncio.create_task(stream.open())
+        except BaseException:
+            self._places.release()
+            raise
+        task.add_done_callback(lambda _: self._places.release())
         self._attempt += 1
         self._tried[endpoint.address] += 1
-        self._open[asyncio.create_task(stream.open())] = stream
-        self._next_at = time.monotonic() + settings.hedge_seconds
+        self._open[task] = stream
+        self._next_at = time.monotonic() + self._hedge
+        self._hedge = min(2 * self._hedge, settings.ready_seconds)
+
+    async def _take_place(self) -> bool:
+        """A place among the streams that are waited for. False: there is none for a hedge, or none in time."""
+        if not self._open:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
+                    return await self._places.acquire()
+        elif not self._places.locked():
+            return await self._places.acquire()
+        self._next_at = time.monotonic() + self._hedge
+        return False
 
     def _pods_to_avoid(self) -> tuple[str, ...]:
         """Who refused or lost this session, who is in trouble; for a hedge also whoever may be the one that is slow."""

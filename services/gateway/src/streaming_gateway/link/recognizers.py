@@ -12,7 +12,7 @@ from streaming_gateway.link.ledger import Ledger
 from streaming_gateway.link.link import RecognizerLink
 from streaming_gateway.link.metrics import LinkMetrics
 from streaming_gateway.link.opener import Avoid, Opener, Shared, buffer_seconds
-from streaming_gateway.link.replay import ReplayPlaces
+from streaming_gateway.link.places import Places
 from streaming_gateway.link.settings import LinkSettings
 from streaming_gateway.link.troubled import Pods
 
@@ -27,7 +27,8 @@ class Recognizers:
             endpoints=Endpoints(settings),
             metrics=LinkMetrics(registry),
             budget=ByteBudget(settings.budget_bytes),
-            replays=ReplayPlaces(settings.concurrent_replays),
+            replays=Places(settings.concurrent_replays),
+            openings=Places(settings.concurrent_openings),
             pods=Pods(time.monotonic),
         )
         self._links: set[RecognizerLink] = set()

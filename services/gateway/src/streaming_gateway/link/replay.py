@@ -3,24 +3,12 @@
 import asyncio
 import contextlib
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 
 from streaming_gateway.link.ledger import FRAME, Ledger
 
 # Nobody's session waits longer for others: recognisers bound their replays themselves.
 _LONGEST_WAIT = 4.0
-
-
-class ReplayPlaces:
-    """Places of one gateway, `each` for every route: a pool that is slow to come back holds up no other."""
-
-    def __init__(self, each: int) -> None:
-        self._routes: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(each))
-
-    def of(self, route: str) -> asyncio.Semaphore:
-        """The places of `route`."""
-        return self._routes[route]
 
 
 class Replay:

@@ -12,6 +12,9 @@ class LinkSettings:
     budget_bytes: audio held for all sessions together, backlog and replay: beyond it new ones are refused, and where
         backlogs alone are more, the largest ends. 512 MiB is 48 sessions with 5 minutes of backlog and a 60 s segment
         each.
+    hedge_seconds: until a stream that is not Ready has a second one beside it; each further one waits twice as long.
+    concurrent_openings: streams of one route that are waited for at the same time: a crowd opens in order, where asking
+        for all at once, and once more for each that is slow, would keep a recogniser from ever being Ready.
     concurrent_replays: sessions of one route that catch up at the same time after a loss.
     """
 
@@ -28,6 +31,7 @@ class LinkSettings:
     ping_seconds: float = 5.0
     buffer_seconds: float = 60.0
     budget_bytes: int = 512 * 1024 * 1024
+    concurrent_openings: int = 64
     concurrent_replays: int = 16
     resolve_seconds: float = 5.0
     check_contract: bool = False
@@ -43,5 +47,5 @@ class LinkSettings:
         for name in ("admission_seconds", "hedge_seconds", "ready_seconds", "silence_seconds", "buffer_seconds"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}: must be more than 0 seconds")
-        if self.streams_at_once < 1 or self.concurrent_replays < 1:
-            raise ValueError("streams_at_once, concurrent_replays: must be at least 1")
+        if min(self.streams_at_once, self.concurrent_openings, self.concurrent_replays) < 1:
+            raise ValueError("streams_at_once, concurrent_openings, concurrent_replays: must be at least 1")

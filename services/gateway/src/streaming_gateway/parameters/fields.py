@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 LONGEST_PROMPT = 1750
+ENCODINGS = ("pcm_s16le", "pcm_mulaw", "opus", "ogg_opus", "aac")
 _MOST_KEYTERMS = 100
 _LONGEST_KEYTERM = 50
 
@@ -86,7 +87,7 @@ def _rate(hertz: int) -> int:
 
 
 def _encoding(name: str) -> str:
-    if name not in ("pcm_s16le", "pcm_mulaw"):
+    if name not in ENCODINGS:
         raise ValueError(f"'{name}' is not a valid Encoding")
     return name
 

@@ -22,7 +22,7 @@ from streaming_gateway.parameters.fields import (
 )
 from streaming_gateway.problems import invalid_parameter
 
-_RENAMED = {
+RENAMED = {
     "min_end_of_turn_silence_when_confident": "min_turn_silence",
     "formatted_finals": "format_turns",
     "keyterms": "keyterms_prompt",
@@ -30,7 +30,7 @@ _RENAMED = {
     "noise_suppression_threshold": "voice_focus_threshold",
 }
 # Sent by some clients, without any effect here.
-_WITHOUT_EFFECT = frozenset(
+WITHOUT_EFFECT = frozenset(
     {
         "word_finalization_max_wait_time",
         "webhook_url",
@@ -47,46 +47,121 @@ class Tunable(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    end_of_turn_confidence_threshold: Score | None = None
-    min_turn_silence: Silence | None = None
-    max_turn_silence: Silence | None = None
-    vad_threshold: Score | None = None
-    format_turns: bool | None = None
-    filter_profanity: bool | None = None
-    keyterms_prompt: Keyterms | None = None
-    prompt: Prompt | None = None
-    agent_context: AgentContext | None = None
-    mode: Mode | None = None
-    continuous_partials: bool | None = None
-    interruption_delay: Annotated[int, Field(ge=0, le=1000)] | None = None
-    turn_left_pad_ms: int | None = None
-    language_codes: Languages | None = None
-    session_heartbeat: bool | None = None
-    acknowledge_silence: bool | None = None
+    end_of_turn_confidence_threshold: Score | None = Field(
+        default=None,
+        description="0 to 1: the score from which `min_turn_silence` ends a turn; 1: never, 0: always.",
+        json_schema_extra={"models": "universal"},
+    )
+    min_turn_silence: Silence | None = Field(
+        default=None,
+        description="Milliseconds of audio: the silence after which a turn may end. Universal-3: 50 to 10000, clamped.",
+    )
+    max_turn_silence: Silence | None = Field(
+        default=None, description="Milliseconds of audio: the silence that ends a turn whatever it sounds like."
+    )
+    vad_threshold: Score | None = Field(
+        default=None, description="0 to 1: below this speech probability a frame is silence."
+    )
+    format_turns: bool | None = Field(
+        default=None,
+        description="A second end of turn with casing and punctuation. Universal-3 is always formatted.",
+        json_schema_extra={"models": "universal"},
+    )
+    filter_profanity: bool | None = Field(
+        default=None, description="Profane words are shown as `***`, by word lists of the language that is spoken."
+    )
+    keyterms_prompt: Keyterms | None = Field(
+        default=None,
+        description="JSON list of words to listen for: at most 100. One of over 50 characters is left out. "
+        "An update replaces the list.",
+    )
+    prompt: Prompt | None = Field(
+        default=None,
+        description="Text about what is said, at most 1750 characters. Refused for other models.",
+        json_schema_extra={"models": "universal-3"},
+    )
+    agent_context: AgentContext | None = Field(
+        default=None,
+        description="The agent's last reply, at most 1750 characters; it follows `prompt`.",
+        json_schema_extra={"models": "universal-3"},
+    )
+    mode: Mode | None = Field(
+        default=None,
+        description="Preset of silences; single values go over it, an update re-applies it. Refused for other models.",
+        json_schema_extra={"models": "universal-3"},
+    )
+    continuous_partials: bool | None = Field(
+        default=None,
+        description="Partials about every 3 s of long speech, beside the early one.",
+        json_schema_extra={"models": "universal-3"},
+    )
+    interruption_delay: Annotated[int, Field(ge=0, le=1000)] | None = Field(
+        default=None,
+        description="Milliseconds, 0 to 1000: when the early partial is due; 256 ms are added.",
+        json_schema_extra={"models": "universal-3"},
+    )
+    turn_left_pad_ms: int | None = Field(default=None, description="Accepted, without effect.")
+    language_codes: Languages | None = Field(
+        default=None,
+        description="JSON list of up to 10 codes that are expected; `multi` stands alone, `[]` is none. "
+        "`language_code` is a list of one.",
+        json_schema_extra={"models": "universal-3"},
+    )
+    session_heartbeat: bool | None = Field(default=None, description="A `Heartbeat` every 5 s.")
+    acknowledge_silence: bool | None = Field(
+        default=None,
+        description="A `Silence` for each second of audio without voice.",
+        json_schema_extra={"models": "universal-3"},
+    )
 
 
 class ConnectParameters(Tunable):
     """The whole query."""
 
-    speech_model: str | None = None
-    sample_rate: SampleRate = 16_000
-    encoding: Encoding = "pcm_s16le"
-    token: str | None = None
-    include_partial_turns: bool = True
-    language_detection: bool = False
-    language: Literal["en", "multi"] | None = None
-    previous_context_n_turns: Annotated[int, Field(ge=0, le=100)] = 5
-    domain: str | None = None
-    speaker_labels: bool = False
-    max_speakers: Annotated[int, Field(ge=1, le=10)] | None = None
-    speaker_labels_revision_interval_ms: Annotated[int, Field(ge=0, le=86_400_000)] | None = None
-    voice_focus: Literal["near-field", "far-field"] | None = None
-    voice_focus_threshold: Score | None = None
-    redact_pii: Redaction = False
-    redact_pii_policies: Names | None = None
-    redact_pii_sub: Literal["hash", "entity_name"] | None = None
-    inactivity_timeout: Annotated[int, Field(ge=5, le=3600)] | None = None
-    llm_gateway: JsonObject | None = None
+    speech_model: str | None = Field(
+        default=None,
+        description="The model; absent: the server's default. An unknown one is refused with a list of what is served.",
+    )
+    sample_rate: SampleRate = Field(
+        default=16_000, description="Hz, 8000 to 96000, of the PCM that is sent; without effect for compressed audio."
+    )
+    encoding: Encoding = Field(
+        default="pcm_s16le",
+        description="`pcm_s16le`, `pcm_mulaw`, `opus` (a packet in a message), `ogg_opus`, `aac` (ADTS).",
+    )
+    token: str | None = Field(default=None, description="A temporary token, or a key, where no header can be sent.")
+    include_partial_turns: bool = Field(default=True, description="False: only ends of turns.")
+    language_detection: bool = Field(
+        default=False,
+        description="Adds `language_code` and `language_confidence`, never null.",
+        json_schema_extra={"models": "multilingual, universal-3"},
+    )
+    language: Literal["en", "multi"] | None = Field(
+        default=None, description="Old: `multi` chooses the multilingual model where none is named."
+    )
+    previous_context_n_turns: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=5, description="0 to 100. Accepted, without effect."
+    )
+    domain: str | None = Field(default=None, description="Accepted, without effect.")
+    speaker_labels: bool = Field(default=False, description="Accepted, without effect.")
+    max_speakers: Annotated[int, Field(ge=1, le=10)] | None = Field(
+        default=None, description="1 to 10. Accepted, without effect."
+    )
+    speaker_labels_revision_interval_ms: Annotated[int, Field(ge=0, le=86_400_000)] | None = Field(
+        default=None, description="0 to 86400000. Accepted, without effect."
+    )
+    voice_focus: Literal["near-field", "far-field"] | None = Field(
+        default=None, description="Accepted, without effect."
+    )
+    voice_focus_threshold: Score | None = Field(default=None, description="0 to 1. Accepted, without effect.")
+    redact_pii: Redaction = Field(default=False, description="True is refused: nothing would be redacted.")
+    redact_pii_policies: Names | None = Field(default=None, description="Accepted, without effect.")
+    redact_pii_sub: Literal["hash", "entity_name"] | None = Field(default=None, description="Accepted, without effect.")
+    inactivity_timeout: Annotated[int, Field(ge=5, le=3600)] | None = Field(
+        default=None,
+        description="Seconds, 5 to 3600, without any message until the session is ended; absent: no limit.",
+    )
+    llm_gateway: JsonObject | None = Field(default=None, description="Accepted, without effect.")
 
 
 Parameters = TypeVar("Parameters", bound=Tunable)
@@ -98,7 +173,7 @@ def read_query(query: str) -> tuple[ConnectParameters, list[str]]:
     An empty value counts as absent.
     """
     given = dict(parse_qsl(query, errors="replace"))
-    known = ConnectParameters.model_fields.keys() | _RENAMED.keys() | _WITHOUT_EFFECT | {"language_code"}
+    known = ConnectParameters.model_fields.keys() | RENAMED.keys() | WITHOUT_EFFECT | {"language_code"}
     return _read(ConnectParameters, given), sorted(given.keys() - known)
 
 
@@ -117,7 +192,7 @@ def _read(kind: type[Parameters], given: Mapping[str, Any]) -> Parameters:
 
 def _renamed(given: Mapping[str, Any]) -> dict[str, Any]:
     """Old names as new ones; where both are sent, the new one wins."""
-    named = {_RENAMED[name]: value for name, value in given.items() if name in _RENAMED}
+    named = {RENAMED[name]: value for name, value in given.items() if name in RENAMED}
     if "language_code" in given and isinstance(given["language_code"], str):
         named["language_codes"] = [given["language_code"]]
-    return {**named, **{name: value for name, value in given.items() if name not in _RENAMED}}
+    return {**named, **{name: value for name, value in given.items() if name not in RENAMED}}

@@ -1,10 +1,13 @@
 """What holds where the client says nothing, by model and mode."""
 
 from dataclasses import dataclass, replace
+from typing import get_args
 
 from stack_model.catalogue import Family
 
 from streaming_gateway.parameters.fields import Mode
+
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 @dataclass(frozen=True)

@@ -60,19 +60,30 @@ class SessionConfig:
             report_language=self.connect.language_detection and not self.speech_model.endswith("-english"),
             continuous_partials=self.preset.continuous_partials,
             interruption_delay=self.preset.interruption_delay,
+            filter_profanity=bool(self.said.filter_profanity),
+            language=self._steered_to[0] if self._steered_to else "",
         )
 
     @property
     def hearing(self) -> Hearing:
         """What the recogniser is told. Steering and context are for Universal-3 only."""
-        steered = self.universal3 and self.said.language_codes not in (None, ["multi"])
         return Hearing(
             vad_threshold=self.preset.vad_threshold,
             checkpoints_ms=checkpoints_ms(self.turns),
-            language_codes=tuple(self.said.language_codes or ()) if steered else (),
+            language_codes=self._steered_to,
             prompt=self._prompt() if self.universal3 else "",
             keyterms=tuple(self.said.keyterms_prompt or ()),
         )
+
+    @property
+    def acknowledge_silence(self) -> bool:
+        """Whether the client asked for Silence messages; for Universal-3 only."""
+        return self.universal3 and bool(self.said.acknowledge_silence)
+
+    @property
+    def _steered_to(self) -> tuple[str, ...]:
+        steered = self.universal3 and self.said.language_codes not in (None, ["multi"])
+        return tuple(self.said.language_codes or ()) if steered else ()
 
     def echo(self) -> dict[str, Any]:
         """The configuration as Begin tells it: nothing that might be spoken."""
@@ -82,7 +93,7 @@ class SessionConfig:
             "api_version": API_VERSION,
             "speaker_labels": False,
             "redact_pii": False,
-            "filter_profanity": False,
+            "filter_profanity": self.turns.filter_profanity,
             "domain": None,
             "voice_focus": None,
             "sample_rate": self.connect.sample_rate,
@@ -107,9 +118,9 @@ class SessionConfig:
         return context[-LONGEST_PROMPT:]
 
 
-def resolve(connect: ConnectParameters, catalogue: Catalogue) -> SessionConfig:
-    """The configuration of a new session; raises Problem 3006."""
-    speech_model, model = catalogue.find(connect.speech_model, connect.language)
+def resolve(connect: ConnectParameters, catalogue: Catalogue, route: str = "") -> SessionConfig:
+    """The configuration of a new session; `route` is the client's own X-Model-Version. Raises Problem 3006."""
+    speech_model, model = catalogue.find(connect.speech_model, connect.language, route)
     if model.family == "universal":
         for name in ("prompt", "mode"):
             if getattr(connect, name) is not None:

@@ -8,7 +8,10 @@ from stack_model.catalogue import Family
 
 @dataclass(frozen=True)
 class TurnConfig:
-    """Resolved settings of one session's turns; silences and delays in milliseconds of audio."""
+    """Resolved settings of one session's turns; silences and delays in milliseconds of audio.
+
+    `language`: an ISO 639-1 code, what is spoken as long as nobody has heard it.
+    """
 
     family: Family
     min_turn_silence: int
@@ -19,6 +22,8 @@ class TurnConfig:
     report_language: bool = False
     continuous_partials: bool = False
     interruption_delay: int = 500
+    filter_profanity: bool = False
+    language: str = ""
 
 
 class Timeline:

@@ -8,7 +8,7 @@ from streamingstack.asr.v1 import recognizer_pb2 as pb
 
 from streaming_gateway.turns.checkpoints import checkpoints_ms
 from streaming_gateway.turns.config import Timeline, TurnConfig
-from streaming_gateway.turns.words import SAMPLES_PER_MS, confidence
+from streaming_gateway.turns.words import SAMPLES_PER_MS, HeardWord, confidence, heard_words, without_profanity
 from streaming_gateway.wire import WireMessage
 
 # Nothing is told any more about audio that lies this far behind what was heard: a segment is not longer.
@@ -46,6 +46,7 @@ class TurnMachine(ABC):
         self._score = 0.0
         self._floor_ms = 0
         self._language: tuple[str, float] | None = None
+        self._last_language = ""
 
     @property
     def changes_waiting(self) -> int:
@@ -79,7 +80,7 @@ class TurnMachine(ABC):
         self._judge(checkpoint)
         if checkpoint.silence_ms:
             self._voice_ended(pb.SpeechStopped(at_sample=checkpoint.at_sample - checkpoint.silence_ms * SAMPLES_PER_MS))
-        self._take(checkpoint.words)
+        self._take(checkpoint.words, config)
         if self._ends(checkpoint, config):
             return [*self._close(checkpoint.at_sample, config), Decide(checkpoint, pb.DECISION_END_SEGMENT)]
         return [*self._pause(checkpoint, config), Decide(checkpoint, pb.DECISION_CONTINUE)]
@@ -87,12 +88,13 @@ class TurnMachine(ABC):
     def _finalized(self, finalized: pb.Finalized) -> list[Effect]:
         config = self._timeline.at(finalized.at_sample)
         self._judge(finalized)
-        self._take(finalized.words)
+        self._take(finalized.words, config)
         return self._close(finalized.at_sample, config)
 
     def _judge(self, asked: pb.Checkpoint | pb.Finalized) -> None:
         self._score = confidence(asked.eot_score)
         self._language = (asked.language, confidence(asked.language_confidence)) if asked.language else None
+        self._last_language = asked.language or self._last_language
 
     def _ends(self, checkpoint: pb.Checkpoint, config: TurnConfig) -> bool:
         if checkpoint.reason == pb.CHECKPOINT_REASON_CAP or checkpoint.silence_ms >= checkpoints_ms(config)[-1]:
@@ -110,6 +112,11 @@ class TurnMachine(ABC):
     def _spoken_language(self, config: TurnConfig) -> tuple[str, float] | None:
         return self._language if config.report_language else None
 
+    def _as_shown(self, words: Iterable[pb.Word], config: TurnConfig) -> list[HeardWord]:
+        """`words` on the client's clock. A word is masked as it is first shown: a final one never changes again."""
+        heard = heard_words(words, self._floor_ms)
+        return without_profanity(heard, self._last_language or config.language) if config.filter_profanity else heard
+
     @abstractmethod
     def _voice_began(self, started: pb.SpeechStarted) -> None:
         """Voice activity begins."""
@@ -123,7 +130,7 @@ class TurnMachine(ABC):
         """Words as they are heard."""
 
     @abstractmethod
-    def _take(self, words: Iterable[pb.Word]) -> None:
+    def _take(self, words: Iterable[pb.Word], config: TurnConfig) -> None:
         """Words of a checkpoint or a finalize."""
 
     @abstractmethod

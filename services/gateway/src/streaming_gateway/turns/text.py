@@ -2,6 +2,7 @@
 
 import unicodedata
 
+MASK = "***"  # stands for a profane word
 _PART_OF_A_WORD = frozenset("%&@#/+")
 _INSIDE_A_WORD = frozenset("'’-‐‑")
 _INSIDE_A_NUMBER = frozenset(".,:")
@@ -11,8 +12,10 @@ _QUOTES = "\"'”’»)]』」 "
 def plain(text: str) -> str:
     """`text` in lower case without punctuation, except what belongs to a word (don't, well-known) or a number (3.5).
 
-    Empty where there was nothing but punctuation.
+    Empty where there was nothing but punctuation. A masked word stays masked.
     """
+    if MASK in text:
+        return MASK
     kept = (
         _apostrophe(mark)
         for place, mark in enumerate(text)
@@ -29,8 +32,8 @@ def is_finished(text: str) -> bool:
 
 
 def has_words(texts: list[str]) -> bool:
-    """Whether anything but punctuation was said."""
-    return any(mark.isalnum() for text in texts for mark in text)
+    """Whether anything but punctuation was said; a masked word was."""
+    return any(mark.isalnum() for text in texts for mark in text) or any(MASK in text for text in texts)
 
 
 def _is_punctuation(mark: str) -> bool:

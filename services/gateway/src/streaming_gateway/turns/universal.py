@@ -9,7 +9,7 @@ from streaming_gateway.turns.checkpoints import UTTERANCE_MS
 from streaming_gateway.turns.config import TurnConfig
 from streaming_gateway.turns.machine import Effect, Send, TurnMachine
 from streaming_gateway.turns.text import plain
-from streaming_gateway.turns.words import SAMPLES_PER_MS, HeardWord, heard_words, wire_word
+from streaming_gateway.turns.words import SAMPLES_PER_MS, HeardWord, wire_word
 
 _LEAST_SPEECH = 80 * SAMPLES_PER_MS
 
@@ -42,17 +42,17 @@ class UniversalTurns(TurnMachine):
         self._voice_since = None
 
     def _words(self, words: pb.Words, config: TurnConfig) -> list[Effect]:
-        self._take(words.final)
-        self._tentative = next(iter(self._shown_words(words.tentative)), None)
+        self._take(words.final, config)
+        self._tentative = next(iter(self._shown_words(words.tentative, config)), None)
         return self._partial(config)
 
-    def _take(self, words: Iterable[pb.Word]) -> None:
-        self._final += self._shown_words(words)
+    def _take(self, words: Iterable[pb.Word], config: TurnConfig) -> None:
+        self._final += self._shown_words(words, config)
         self._floor_ms = self._final[-1].end_ms if self._final else self._floor_ms
         self._tentative = None
 
-    def _shown_words(self, words: Iterable[pb.Word]) -> list[HeardWord]:
-        return [word for word in heard_words(words, self._floor_ms) if plain(word.text)]
+    def _shown_words(self, words: Iterable[pb.Word], config: TurnConfig) -> list[HeardWord]:
+        return [word for word in self._as_shown(words, config) if plain(word.text)]
 
     def _sounds_finished(self, config: TurnConfig) -> bool:
         threshold = config.end_of_turn_confidence_threshold

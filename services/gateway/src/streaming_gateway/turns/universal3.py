@@ -8,7 +8,7 @@ from streaming_gateway import wire
 from streaming_gateway.turns.config import TurnConfig
 from streaming_gateway.turns.machine import Effect, Send, TurnMachine
 from streaming_gateway.turns.text import has_words, is_finished
-from streaming_gateway.turns.words import SAMPLES_PER_MS, HeardWord, confidence, heard_words, milliseconds, wire_word
+from streaming_gateway.turns.words import SAMPLES_PER_MS, HeardWord, confidence, milliseconds, wire_word
 
 # The early partial comes this much later than the client's interruption_delay.
 _DELAY_MS = 256
@@ -36,7 +36,7 @@ class Universal3Turns(TurnMachine):
         """Nothing depends on it."""
 
     def _words(self, words: pb.Words, config: TurnConfig) -> list[Effect]:
-        self._take(words.tentative)
+        self._take(words.tentative, config)
         if words.through_sample < self._partial_due(config):
             return []
         sent = self._partial(config)
@@ -51,8 +51,8 @@ class Universal3Turns(TurnMachine):
             return (self._began() or 0) + (pace.interruption_delay + _DELAY_MS) * SAMPLES_PER_MS
         return self._last_partial + _BETWEEN_PARTIALS if pace.continuous_partials else float("inf")
 
-    def _take(self, words: Iterable[pb.Word]) -> None:
-        self._heard = heard_words(words, self._floor_ms)
+    def _take(self, words: Iterable[pb.Word], config: TurnConfig) -> None:
+        self._heard = self._as_shown(words, config)
 
     def _text(self) -> str:
         texts = [word.text for word in self._heard]

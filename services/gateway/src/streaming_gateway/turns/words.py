@@ -1,10 +1,11 @@
 """Words on the client's clock: integer milliseconds that never overlap and never go back."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 
+from streaming_gateway.turns.profanity import masked
 from streaming_gateway.wire import WireMessage
 
 SAMPLES_PER_MS = 16
@@ -42,6 +43,11 @@ def heard_words(words: Iterable[pb.Word], floor_ms: int) -> list[HeardWord]:
         floor_ms = max(milliseconds(word.end_sample), start)
         heard.append(HeardWord(word.text, start, floor_ms, confidence(word.confidence), word.end_sample))
     return heard
+
+
+def without_profanity(words: list[HeardWord], language: str) -> list[HeardWord]:
+    """`words` with profane ones masked; see `masked`."""
+    return [replace(word, text=masked(word.text, language)) for word in words]
 
 
 def wire_word(word: HeardWord, text: str, *, final: bool) -> WireMessage:

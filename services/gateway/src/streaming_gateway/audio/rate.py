@@ -1,0 +1,3 @@
+"""What recognisers take."""
+
+RECOGNISER_RATE = 16_000
