@@ -11,6 +11,14 @@ from streamingstack_bench.wire_client import wire_client
 SCRIPT = Script.of("Hello there, this is a test. | | Done.")
 
 
+async def test_who_said_nothing_ends_at_once_whether_a_recogniser_is_there_or_not(stack: Any) -> None:
+    async with stack(asr_endpoint="127.0.0.1:9") as running, wire_client(running.url) as client:
+        await client.next()
+        await client.say("Terminate")
+        assert await client.rest(2) == (1000, "Session Ended")
+        assert client.messages[-1]["type"] == "Termination"
+
+
 async def test_a_pool_of_one_that_is_replaced_keeps_its_sessions_for_as_long_as_its_model_is_waited_for(
     stack: Any,
 ) -> None:

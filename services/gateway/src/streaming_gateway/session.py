@@ -229,7 +229,9 @@ class Session:
                 self._report.shown(message, since_sample)
 
     def _close_after_the_open_turn(self, how: Closing, within: float | None) -> None:
-        if self._last_wish is None:
+        if not self._link.received_samples:
+            self._end(how)  # no recogniser has anything to say, and perhaps none is there yet
+        elif self._last_wish is None:
             deadline = None if within is None else self._clock() + within
             self._last_wish = _LastWish(self._link.finalize(), how, deadline)
             self._timers_changed.set()
