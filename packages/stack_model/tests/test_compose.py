@@ -344,7 +344,7 @@ def test_the_sync_api_stands_beside_the_gateway_with_its_keys_and_models(schema:
     assert {name: ours["environment"][name] for name in shared} == {
         name: gateway["environment"][name] for name in shared
     }
-    assert (ours["networks"], ours["secrets"]) == (gateway["networks"], gateway["secrets"])
+    assert (ours["networks"], ours["secrets"]) == (gateway["networks"], ["api-keys"])
     assert ours["ports"] == ["${GATEWAY_ADDRESS:-0.0.0.0}:${SYNC_API_PORT:-8083}:8080"]
     assert ours["volumes"] != gateway["volumes"], "usage of two processes is two spools"
     assert "sync-api" not in composed(stack_of())["services"]

@@ -17,6 +17,7 @@ from streamingstack.asr.v1 import recognizer_pb2_grpc as rpc
 from streaming_sync_api.problems import SyncProblem, inference_error, no_capacity
 from streaming_sync_api.stream import (
     BulkStream,
+    GaveWay,
     Heard,
     Lost,
     NoPlace,
@@ -108,7 +109,7 @@ class Recognisers:
             raise SyncProblem(504, "inference_timeout", detail) from None
 
     async def _hear(self, order: Order) -> Heard:
-        attempts = _Attempts(time.monotonic() + self._queue_seconds)
+        attempts = Attempts(self._queue_seconds, time.monotonic())
         while True:
             opening = _opening(order, attempts.number)
             metadata = [("x-model-version", order.route)]
@@ -128,13 +129,15 @@ class Recognisers:
         return self._channels[next(self._turn) % len(self._channels)]
 
 
-class _Attempts:
+class Attempts:
     """What became of the attempts at one recording, and whether there is another."""
 
-    def __init__(self, patience_until: float) -> None:
+    def __init__(self, queue_seconds: float, now: float) -> None:
+        """`queue_seconds`: how long it may wait for a place; times are of a steady clock."""
         self.number = 0
         self.avoid: list[str] = []  # the newest first
-        self._patience_until = patience_until
+        self._queue_seconds = queue_seconds
+        self._patience_until = now + queue_seconds
         self._losses = 0
         self._pause = _FIRST_PAUSE
 
@@ -146,6 +149,9 @@ class _Attempts:
                 self._losses += 1
                 if self._losses >= _MOST_LOSSES:
                     raise inference_error()
+                self._queue_anew(now)
+            case GaveWay():
+                self._queue_anew(now)
             case Rejected() | RouteUnknown():
                 raise inference_error()
             case NoPlace() if now >= self._patience_until:
@@ -155,6 +161,11 @@ class _Attempts:
         pause = self._pause * (0.5 + random.random())  # noqa: S311 - spreads retries, guards nothing
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
         return pause
+
+    def _queue_anew(self, now: float) -> None:
+        """It had a place: the wait for another one begins now."""
+        self._patience_until = now + self._queue_seconds
+        self._pause = _FIRST_PAUSE
 
 
 def _opening(order: Order, attempt: int) -> pb.Open:

@@ -30,7 +30,11 @@ class StreamEnded(Exception):
 
 
 class NoPlace(StreamEnded):
-    """Nobody is at fault: no recogniser has a place, or this one gave its place to a live session, or it goes away."""
+    """No recogniser that was asked has a place, or none is there."""
+
+
+class GaveWay(StreamEnded):
+    """It had a place, and nobody is at fault: a live session needs it, or the recogniser goes away."""
 
 
 class RouteUnknown(StreamEnded):
@@ -135,7 +139,7 @@ class BulkStream:
             elif kind == "words":
                 heard.words.extend(response.words.final)
             elif kind == "draining":
-                raise NoPlace("draining")
+                raise GaveWay("draining")
             elif kind == "finalized":
                 heard.words.extend(response.finalized.words)
                 heard.language = response.finalized.language
@@ -191,7 +195,7 @@ def _after_ready(ended: StreamEnded) -> StreamEnded:
         case grpc.StatusCode.INVALID_ARGUMENT:
             return Rejected("rejected", ended.status)
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
-            return NoPlace("gave way", ended.status)
+            return GaveWay("gave way", ended.status)
     return Lost("broken", ended.status)
 
 
