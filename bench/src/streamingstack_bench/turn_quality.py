@@ -78,7 +78,7 @@ class Run:
         self, target: Target, every: Sequence[Played], root: psutil.Process | None, smart_turn: Path, console: Console
     ) -> None:
         self._target, self._every, self._root = target, every, root
-        self._smart_turn, self._console = smart_turn, console
+        self._smart_turn, self._console = SmartTurn(smart_turn), console
 
     def measure(self, name: str, configuration: Configuration) -> TurnFigures:
         """Play everything under one configuration."""
@@ -117,9 +117,14 @@ class Run:
             return asyncio.run(play_all(lambda seconds: progress.advance(task, seconds)))
 
     def _ends(self, played: Played, session: Session) -> list[TurnEnd | None]:
-        rules = Rules.told(session.configuration)
+        try:
+            rules = Rules.told(session.configuration)
+        except KeyError as missing:
+            raise typer.BadParameter(
+                f"its Begin tells no {missing}; use a gateway that does", param_hint="--url"
+            ) from None
         heard = voices(played.probabilities, rules.vad_threshold)
-        score_at = _scores(SmartTurn(self._smart_turn), played.pcm)
+        score_at = _scores(self._smart_turn, played.pcm)
         return turn_ends(session.received, heard, len(played.probabilities) * FRAME_S, rules, score_at)
 
 
