@@ -10,7 +10,11 @@ PORT_OFFSET ?= 0
 SESSIONS ?= 1,2,4,8
 # Recordings of `make bench`: a folder with manifest.jsonl.
 STREAMINGSTACK_AUDIO ?= $(if $(wildcard ../shared/audio/manifest.jsonl),../shared/audio,examples/audio)
+# How many of them turn-quality plays; empty: all.
+TURN_CLIPS ?= 24
 BENCH = streamingstack bench --audio '$(STREAMINGSTACK_AUDIO)' --port-offset $(PORT_OFFSET) --markdown docs/benchmarks.md
+TURNS = python -m streamingstack_bench.turn_quality --audio '$(STREAMINGSTACK_AUDIO)' $(if $(TURN_CLIPS),--clips $(TURN_CLIPS)) \
+	--port-offset $(PORT_OFFSET) --markdown docs/benchmarks.md
 PYTEST_ARGS ?=
 WORKERS ?= 2
 
@@ -20,7 +24,7 @@ TYPED_TESTS := $(wildcard packages/*/tests) $(addprefix services/,$(addsuffix /t
 PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
 export PATH STREAMINGSTACK_AUDIO WORKERS
 
-.PHONY: help setup run up test e2e cluster-up cluster-down cluster-status chaos check lint sizes types imports contract generate bench long-stream prompt-cost failover placement images images-check clean
+.PHONY: help setup run up test e2e cluster-up cluster-down cluster-status chaos check lint sizes types imports contract generate bench turn-quality long-stream prompt-cost failover placement images images-check clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -33,6 +37,7 @@ help:  ## This list
 		'SESSIONS=$(SESSIONS)' 'how many sessions at once bench measures' \
 		'CHAOS_SECONDS=600 CHAOS_SEED=1' 'how long chaos lasts, and what it is drawn from' \
 		'CHAOS_SESSIONS=100' 'scripted sessions of chaos; CHAOS_SPEECH=2 of real speech beside them' \
+		'TURN_CLIPS=$(TURN_CLIPS)' 'recordings of turn-quality; empty: all' \
 		'STREAMINGSTACK_AUDIO=FOLDER' 'recordings of benches and chaos, now $(STREAMINGSTACK_AUDIO)' \
 		'IMAGES="gateway asr"' 'which images to build; REGISTRY= TAG= name them, PIN=yes pins bases by digest, PUSH=yes pushes' \
 		'PYTEST_ARGS=' 'for pytest: paths, -k WORDS, -x, --durations=20' \
@@ -86,6 +91,7 @@ types:  ## Of check: mypy, sources and all tests but those of bench and load_bal
 	@mypy --no-error-summary e2e/kubernetes e2e/chaos # apart, as the next: each has a conftest of its own
 	@MYPYPATH=services/gateway/tests mypy --no-error-summary services/gateway/tests e2e/conformance
 	@MYPYPATH=services/gateway/tests mypy --no-error-summary --exclude '/(drivers|node_modules)/' e2e/clients # drivers have what they import elsewhere
+	@MYPYPATH=services/gateway/tests mypy --no-error-summary services/sync_api/tests
 
 imports:  ## Of check: which room may import which
 	@echo 'check: import rules'
@@ -110,6 +116,10 @@ bench: setup  ## Measure 1, 2, 4, 8 real-time sessions and memory, write docs/be
 	@$(BENCH) --up examples/all-models.yaml --sessions 2 --clips 8 --section three --title 'Three models' --max-pss 2.5 \
 		--speech-model universal-streaming-english --speech-model universal-streaming-multilingual \
 		--speech-model universal-3-5-pro
+
+turn-quality: setup  ## Measure when turns end, with the end-of-turn model and without, write docs/benchmarks.md: TURN_CLIPS=
+	@$(TURNS) --up examples/u3pro.yaml --speech-model universal-3-5-pro
+	@$(TURNS) --up examples/minimal.yaml --max-excess-ms 500 --max-force-ms 500 --max-first-partial-ms 1500
 
 long-stream: setup  ## One stream of three hours through real Whisper: memory, cost and words by quarter
 	@python -m streamingstack_bench.long_stream --up examples/minimal.yaml --audio '$(STREAMINGSTACK_AUDIO)' \

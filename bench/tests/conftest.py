@@ -16,6 +16,8 @@ import numpy as np
 import psutil
 import pytest
 import soundfile
+from model_store import default_cache, pull
+from stack_model.hearing import HEARING_FILES
 from streamingstack_bench.clips import RATE, Clip
 from streamingstack_bench.scripted import Script
 from streamingstack_bench.session import Target
@@ -37,6 +39,18 @@ class Gateway:
 
     def target(self, **parameters: str) -> Target:
         return Target(self.url, "any key", ENGLISH, parameters)
+
+
+@pytest.fixture(scope="session")
+def repository_audio() -> Path:
+    """The recordings that come with the repository."""
+    return Path(__file__).parents[2] / "examples" / "audio"
+
+
+@pytest.fixture(scope="session")
+def hearing_models() -> Path:
+    """Folder with silero_vad.onnx and smart_turn.onnx."""
+    return pull(HEARING_FILES, default_cache())
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,10 @@ import time
 from uuid import uuid4
 
 import numpy as np
+import pytest
 from streamingstack_bench import session as session_module
 from streamingstack_bench.clips import RATE
-from streamingstack_bench.session import Target, play
+from streamingstack_bench.session import Order, Target, play
 from streamingstack_bench.showing import final_words
 from websockets.http11 import Response
 
@@ -48,6 +49,16 @@ async def test_formatted_turns_follow_the_rules_too(gateway):
     session = await play(gateway.target(format_turns="true"), np.zeros(2 * RATE, dtype=np.int16))
     assert (session.fate, session.violations) == ("completed", [])
     assert session.received[-2].message["turn_is_formatted"]
+
+
+async def test_orders_go_out_behind_the_audio_they_name_and_what_begin_tells_is_kept(gateway):
+    orders = [Order(1.0, '{"type":"ForceEndpoint"}'), Order(3.0, '{"type":"KeepAlive"}')]
+    session = await play(gateway.target(), np.zeros(4 * RATE, dtype=np.int16), orders=orders)
+    assert (session.fate, session.violations) == ("completed", [])
+    assert [round(at, 1) for at in session.ordered_s] == [pytest.approx(1.0, abs=0.2), pytest.approx(3.0, abs=0.2)]
+    first, *_ = (item for item in session.received if item.message.get("end_of_turn"))
+    assert session.ordered_s[0] < first.at_s < session.ordered_s[1]
+    assert session.configuration["min_turn_silence"] == 400
 
 
 async def test_a_gateway_that_says_no_refuses(gateway):

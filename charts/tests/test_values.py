@@ -20,6 +20,7 @@ PARTS = {
     "asr": "asr",
     "asrGpu": "asr-nvidia",
     "modelStore": "model-store",
+    "syncApi": "sync-api",
 }
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 _ON = {"monitoring": {"dashboards": {"enabled": True}}}

@@ -42,6 +42,18 @@ def test_each_model_is_one_triton_and_one_recogniser_and_the_gateway_is_last(exa
     assert list(processes(example)) == ["license-proxy", *names, "load-balancer", "gateway"]
 
 
+def test_the_sync_api_runs_where_it_is_wanted_and_knows_the_gateways_models_and_keys() -> None:
+    found = processes("sync.yaml", 100)
+    assert list(found)[-2:] == ["sync-api", "gateway"]
+    ours, gateway = found["sync-api"], found["gateway"]
+    shared = ("AAI_ASR_ENDPOINT", "AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT", "GATEWAY_MODELS", "API_KEYS_FILE")
+    assert {name: ours.environment[name] for name in shared} == {name: gateway.environment[name] for name in shared}
+    assert (ours.environment["HTTP_PORT"], ours.environment["METRICS_PORT"]) == ("8183", "9189")
+    assert ours.environment["SPOOL_DIR"] != gateway.environment["SPOOL_DIR"]
+    assert ours.readiness.target == "http://127.0.0.1:8183/readyz"
+    assert ours.startup_seconds >= max(one.startup_seconds for one in found.values() if "recognizer" in one.name)
+
+
 def test_only_triton_is_started_again() -> None:
     restarting = [name for name, process in processes("all-models.yaml").items() if process.restarts]
     assert restarting == ["triton-en-default", "triton-ml-default", "triton-u3-pro"]

@@ -22,10 +22,10 @@ MINIMAL = EXAMPLES / "minimal.yaml"
 KEY = "key-of-this-test"
 
 
-def said(state: Path, url: str = "ws://127.0.0.1:8080", key: str = KEY, width: int = 40) -> str:
+def said(state: Path, url: str = "ws://127.0.0.1:8080", key: str = KEY, width: int = 40, file: Path = MINIMAL) -> str:
     """What a terminal of this width is shown for a stack at this URL."""
-    stack, port = load_stack(MINIMAL), urlsplit(url).port
-    layout = replace(layout_of(MINIMAL, state), ports=local_ports(stack, 0, port))
+    stack, port = load_stack(file), urlsplit(url).port
+    layout = replace(layout_of(file, state), ports=local_ports(stack, 0, port))
     console = Console(file=io.StringIO(), width=width, force_terminal=True)
     welcome(LocalStack(stack, layout, (), key), console)
     assert isinstance(console.file, io.StringIO)
@@ -68,6 +68,11 @@ async def test_the_printed_program_hears_partials_and_finals_when_pasted_as_it_i
     assert any(line.startswith("... hello") for line in lines[: lines.index("final hello there this is a test")])
     assert [line for line in lines if line.startswith("final")] == ["final hello there this is a test", "final done"]
     assert took >= 5.9, "paced as somebody speaks"
+
+
+def test_where_recordings_go_is_said_where_they_may(tmp_path: Path) -> None:
+    assert "http://127.0.0.1:8083/transcribe\n" in said(tmp_path, file=EXAMPLES / "sync.yaml")
+    assert "transcribe\n" not in said(tmp_path)
 
 
 async def test_the_printed_program_says_why_it_is_refused(folder: Path) -> None:

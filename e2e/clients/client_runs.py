@@ -69,6 +69,7 @@ async def run_client(
     speed: float | None = None,
     authority: Path | None = None,
     midway: dict[str, Any] | None = None,
+    with_token: bool = False,
     **parameters: Any,
 ) -> Told:
     """Run it to its end; drivers/order.py tells what it is given.
@@ -78,7 +79,7 @@ async def run_client(
     """
     command = await asyncio.to_thread(client.command)
     said = {"audio": audio and str(audio), "speed": speed, "midway": midway, "parameters": parameters}
-    order = {"url": url, "key": key, **said}
+    order = {"url": url, "key": key, "token": with_token, **said}
     trust = {} if authority is None else {"SSL_CERT_FILE": str(authority), "NODE_EXTRA_CA_CERTS": str(authority)}
     process = await asyncio.create_subprocess_exec(
         *command,

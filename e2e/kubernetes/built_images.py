@@ -15,6 +15,7 @@ _IMAGES = {
     "IMAGE_GATEWAY": "gateway",
     "IMAGE_LICENSE_PROXY": "license-proxy",
     "IMAGE_LOAD_BALANCER": "load-balancer",
+    "IMAGE_SYNC_API": "sync-api",
     "IMAGE_ASR": "asr",
     "IMAGE_MODEL_STORE": "model-store",
     "IMAGE_OPERATOR": "operator",

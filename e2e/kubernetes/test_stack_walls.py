@@ -144,7 +144,7 @@ def walled(isolation: Mapping[str, Any]) -> StreamingStack:
 def policies(stack: StreamingStack, operator_namespace: str) -> list[dict[str, Any]]:
     """What the operator would apply."""
     image = "none"
-    images = Images(image, image, image, image, image, image)
+    images = Images(image, image, image, image, image, image, image)
     facts = Inputs(images=images, license=LicenseFact("Genuine"), operator_namespace=operator_namespace)
     return [child.manifest() for child in network_policies(stack, facts)]
 

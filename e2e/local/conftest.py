@@ -1,5 +1,6 @@
 """One whole local stack with every model for all of these tests: real Triton, real nginx, real speech."""
 
+import contextlib
 import json
 import re
 import subprocess
@@ -18,10 +19,25 @@ READY_SECONDS = 400
 
 @pytest.fixture(scope="session")
 def local_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """Started once; afterwards nothing of it may be left."""
-    state, offset = tmp_path_factory.mktemp("stack"), free_offset()
-    command = [str(Path(sys.executable).with_name("streamingstack")), "up", str(STACK), "--state", str(state)]
-    log = state.parent / "up.log"
+    """Every model, started once; afterwards nothing of it may be left."""
+    with running(STACK, tmp_path_factory.mktemp("stack")) as stack:
+        stack.started.update(stack.parts())
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def sync_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """English with a sync API."""
+    with running(STACK.with_name("sync.yaml"), tmp_path_factory.mktemp("sync-stack")) as stack:
+        yield stack
+
+
+@contextlib.contextmanager
+def running(file: Path, state: Path) -> Iterator[LocalStack]:
+    """The stack of `file`, ready; it ends without a trace, and none of its logs holds anything spoken."""
+    offset = free_offset()
+    command = [str(Path(sys.executable).with_name("streamingstack")), "up", str(file), "--state", str(state)]
+    log = state.with_suffix(".log")
     with log.open("w") as out:
         process = subprocess.Popen(
             [*command, "--port-offset", str(offset)], stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
@@ -32,7 +48,6 @@ def local_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.3)
     stack = LocalStack(psutil.Process(process.pid), state, offset)
-    stack.started.update(stack.parts())
     family = stack.up.children(recursive=True)
     yield stack
     process.terminate()

@@ -16,6 +16,7 @@ IMAGES = Images(
     asr="registry.example/streamingstack/asr:1.0.0",
     asr_gpu="registry.example/streamingstack/asr-nvidia:1.0.0",
     model_store="registry.example/streamingstack/model-store:1.0.0",
+    sync_api="registry.example/streamingstack/sync-api:1.0.0",
 )
 
 

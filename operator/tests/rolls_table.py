@@ -9,7 +9,8 @@ from stack_model.api import StreamingStack
 from streaming_operator.facts import Inputs, LicenseFact
 
 GATEWAY, PROXY, BALANCER, STORE, POOL = "gateway", "licence proxy", "load balancer", "model store", "its pool"
-EVERYTHING = frozenset({GATEWAY, PROXY, BALANCER, STORE, POOL})
+SYNC = "sync API"
+EVERYTHING = frozenset({GATEWAY, PROXY, BALANCER, STORE, POOL, SYNC})
 State = tuple[StreamingStack, Inputs]
 Fields = dict[str, Any]
 
@@ -81,6 +82,7 @@ _PODS: tuple[Fields, ...] = (
 _ONE_POD: Fields = {"rollout": "Replace"}
 _TRACKER: Fields = {"endpoint": "https://tracker.example.com", "apiKeySecretName": "tracker"}
 _BUNDLE: Fields = {"networkIsolation": {"caBundleConfigMap": "roots"}}
+_SYNC: Fields = {"syncApi": {"enabled": True}}
 _PEERS = [{"namespaceLabels": {"team": "web"}, "podLabels": {"team": "web"}}]
 _INGRESS = {
     "type": "Ingress",
@@ -137,7 +139,8 @@ def _gateway_rows() -> Iterator[Row]:
     yield _of_facts(
         "an API key and its limits", set(), {GATEWAY}, inputs(first_key_hash="a" * 64), inputs(first_key_hash="b" * 64)
     )
-    yield _row("gateway.auth", {GATEWAY}, set(), {"secretName": "ours"}, {"mode": "AnyNonEmpty"})
+    auths: tuple[Fields, ...] = ({"secretName": "ours"}, {"mode": "AnyNonEmpty"})
+    yield _row("gateway.auth", {GATEWAY, SYNC}, set(), *auths, usual=_SYNC)
     yield _row("gateway.maxSessionSeconds", {GATEWAY, BALANCER}, set(), 600)
     yield _row("gateway.sessions.targetPerPod", set(), set(), 30)
     yield _row("gateway.sessions.maxPerPod", {GATEWAY}, set(), 50)
@@ -147,7 +150,7 @@ def _gateway_rows() -> Iterator[Row]:
     yield _row("gateway.maxDrainingPods", set(), set(), 3)
     yield _row("gateway.expose", set(), set(), _INGRESS, {"type": "HTTPRoute", "parentRefs": [_PARENT]})
     yield _row("gateway.resources", {GATEWAY}, set(), *_RESOURCES)
-    yield _row("gateway.pods", {GATEWAY}, set(), *_PODS)
+    yield _row("gateway.pods", {GATEWAY, SYNC}, set(), *_PODS, usual=_SYNC)
     yield _row("loadBalancer.replicas", set(), set(), 3)
     yield _row("loadBalancer.resources", {BALANCER}, set(), *_RESOURCES)
     yield _row("loadBalancer.pods", {BALANCER}, set(), *_PODS)
@@ -221,20 +224,24 @@ def _platform_rows() -> Iterator[Row]:
     yield _row("networkIsolation.clientsFrom", set(), set(), _PEERS)
     yield _row("networkIsolation.metricsFrom", set(), set(), _PEERS)
     yield _row("autoscaling.provider", set(), set(), "None", "KEDA")
+    yield _row("syncApi.enabled", set(), set(), True)
+    yield _row("syncApi.replicas", set(), set(), 3, usual=_SYNC)
+    yield _row("syncApi.resources", {SYNC}, set(), *_RESOURCES, usual=_SYNC)
     monitor = ({"enabled": False}, {"labels": {"release": "prometheus"}}, {"intervalSeconds": 15})
     yield _row("observability.podMonitor", set(), set(), *monitor)
 
 
 def _image_rows() -> Iterator[Row]:
     yield _row("images.flavour", {GATEWAY, PROXY, POOL}, set(), "Vendor", usual=_VENDOR)
-    yield _row("images.registry", set(EVERYTHING), set(), "harbor.example.com")
-    yield _row("images.pullSecrets", set(EVERYTHING), set(), ["one"])
+    yield _row("images.registry", set(EVERYTHING), set(), "harbor.example.com", usual=_SYNC)
+    yield _row("images.pullSecrets", set(EVERYTHING), set(), ["one"], usual=_SYNC)
     yield _row("images.overrides.gateway", {GATEWAY}, set(), "here/gateway:2")
     yield _row("images.overrides.licenseProxy", {PROXY}, set(), "here/proxy:2")
     yield _row("images.overrides.loadBalancer", {BALANCER}, set(), "here/balancer:2")
     yield _row("images.overrides.asr", {POOL}, set(), "here/asr:2")
     card = {"models": [model(gpu={})]}
     yield _row("images.overrides.asrGpu", {POOL}, set(), "here/asr-nvidia:2", usual=card)
+    yield _row("images.overrides.syncApi", {SYNC}, set(), "here/sync:2", usual=_SYNC)
     # Pools fetch their model with the store's program.
     yield _row("images.overrides.modelStore", {STORE, POOL}, set(), "here/store:2")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from operator_factories import built
-from rolls_table import BALANCER, EVERYTHING, GATEWAY, POOL, PROXY, ROWS, STORE, Row
+from rolls_table import BALANCER, EVERYTHING, GATEWAY, POOL, PROXY, ROWS, STORE, SYNC, Row
 from spec_leaves import changed, leaves
 
 ARCHITECTURE = Path(__file__).parents[2] / "ARCHITECTURE.md"
@@ -20,6 +20,7 @@ _WORKLOADS = {
     ("Deployment", "demo-lb"): BALANCER,
     ("Deployment", "demo-model-store"): STORE,
     ("Deployment", "demo-asr-en-default"): POOL,
+    ("Deployment", "demo-sync-api"): SYNC,
 }
 _MOUNTED = {
     ("ConfigMap", "demo-gateway-models"): GATEWAY,
@@ -33,7 +34,6 @@ _UNCHANGED = {
     "models[].engine",
     "tls.internal.secretName",
     "observability.tracing.endpoint",
-    "syncApi.enabled",
 }
 
 

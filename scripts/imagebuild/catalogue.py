@@ -23,6 +23,7 @@ IMAGES = (
     Image("license-proxy", "services/license_proxy/Containerfile", 150 * MEGABYTE),
     Image("load-balancer", "services/load_balancer/Containerfile", 150 * MEGABYTE),
     Image("model-store", "services/model_store/Containerfile", 150 * MEGABYTE),
+    Image("sync-api", "services/sync_api/Containerfile", 150 * MEGABYTE),
     Image("operator", "operator/Containerfile", 200 * MEGABYTE),
     Image("asr", "services/asr/Containerfile", 1000 * MEGABYTE, target="cpu"),
     Image("asr-nvidia", "services/asr/Containerfile", None, target="nvidia", on_request=True),

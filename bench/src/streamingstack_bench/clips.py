@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ import soxr
 from numpy.typing import NDArray
 
 RATE = 16_000
+_SPANS = re.compile(r"utterance spans (\[\[[-\d., \[\]]+\]\])")
 Pcm = NDArray[np.int16]
 
 
@@ -27,7 +29,8 @@ class Clip:
     """A recording.
 
     `reference` is None where nobody wrote down what is said; `derived` marks copies of other clips; `speech_start_s`
-    is where speech begins, in seconds, where somebody measured it.
+    is where speech begins, in seconds, where somebody measured it. `utterances` are the spans of a recording that was
+    joined from several, in seconds; empty: it is one.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Clip:
     reference: str | None
     derived: bool = False
     speech_start_s: float | None = None
+    utterances: tuple[tuple[float, float], ...] = ()
 
     @cached_property
     def pcm(self) -> Pcm:
@@ -89,7 +93,14 @@ def _manifest(manifest: Path) -> Iterator[Clip]:
         if not path.is_file():
             raise ClipError(f"{manifest}:{number}: {path} is missing")
         derived, onset = bool(entry.get("derived")), entry.get("speech_start_s")
-        yield Clip(path.name, path, language, entry.get("reference"), derived, onset)
+        yield Clip(path.name, path, language, entry.get("reference"), derived, onset, _utterances(entry))
+
+
+def _utterances(entry: dict[str, Any]) -> tuple[tuple[float, float], ...]:
+    """Spans by the manifest: its `utterances`, or what `derived` says of them in words."""
+    told = _SPANS.search(str(entry.get("derived")))
+    spans = entry.get("utterances") or (json.loads(told[1]) if told else [])
+    return tuple((float(begin), float(end)) for begin, end in spans)
 
 
 def _lone(path: Path) -> Clip:

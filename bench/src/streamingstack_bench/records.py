@@ -25,6 +25,7 @@ class Session:
     """What became of a session. All times in seconds since its first sample was spoken; `late_s` one value a chunk.
 
     Refused: the server said no before any audio. Broken: it ended without Termination, or not in time.
+    `configuration` is what Begin told, `ordered_s` when each of the client's orders was sent.
     """
 
     fate: Fate = "broken"
@@ -35,6 +36,8 @@ class Session:
     sent_s: float = 0.0
     finished_s: float | None = None
     violations: list[str] = field(default_factory=list)
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    ordered_s: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
@@ -37,6 +38,14 @@ class Target:
         return f"{self.url.rstrip('/')}/v3/ws?{urlencode(query)}"
 
 
+@dataclass(frozen=True)
+class Order:
+    """A control message of the client, sent once the audio up to `at_s`, in seconds, has been."""
+
+    at_s: float
+    text: str
+
+
 class _Refused(Exception):
     pass
 
@@ -45,14 +54,20 @@ class _Broken(Exception):
     pass
 
 
-async def play(target: Target, pcm: Pcm, advance: Callable[[float], None] = lambda _seconds: None) -> Session:
+async def play(
+    target: Target,
+    pcm: Pcm,
+    advance: Callable[[float], None] = lambda _seconds: None,
+    orders: Sequence[Order] = (),
+) -> Session:
     """Play `pcm` (mono s16 at 16 kHz) to the server at the pace of real time and say Terminate at its end.
 
-    Never raises for what the server does: see `fate` and `reason`. `advance` hears of every second sent.
+    Never raises for what the server does: see `fate` and `reason`. `advance` hears of every second sent; `orders` are
+    sent on the way, in their order.
     """
     session = Session()
     try:
-        await _converse(target, pcm, session, advance)
+        await _converse(target, pcm, session, advance, orders)
         session.fate = "completed"
     except _Refused as no:
         session.fate, session.reason = "refused", str(no)
@@ -61,7 +76,9 @@ async def play(target: Target, pcm: Pcm, advance: Callable[[float], None] = lamb
     return session
 
 
-async def _converse(target: Target, pcm: Pcm, session: Session, advance: Callable[[float], None]) -> None:
+async def _converse(
+    target: Target, pcm: Pcm, session: Session, advance: Callable[[float], None], orders: Sequence[Order]
+) -> None:
     clock = asyncio.get_running_loop().time
     asked = clock()
     connection = await _open(target)
@@ -71,7 +88,7 @@ async def _converse(target: Target, pcm: Pcm, session: Session, advance: Callabl
         epoch = clock()
         session.begin_s = epoch - asked
         reading = asyncio.create_task(incoming.read(epoch))
-        sending = asyncio.create_task(_send(connection, pcm, target.chunk_ms, session, epoch, advance))
+        sending = asyncio.create_task(_send(connection, pcm, target.chunk_ms, session, epoch, advance, orders))
         try:
             await asyncio.wait({reading, sending}, return_when=asyncio.FIRST_COMPLETED)
             # What the server said, or how it closed, explains more than a send that failed.
@@ -134,6 +151,8 @@ class _Incoming:
         except ConnectionClosed as closed:
             raise _Refused(_closing(closed)) from None
         message = self._take(frame)
+        told = message.get("configuration")
+        self._session.configuration = told if isinstance(told, dict) else {}
         if message.get("type") == "Error":
             raise _Refused(f"{message.get('error_code')} {message.get('error')}")
 
@@ -194,10 +213,12 @@ async def _send(
     session: Session,
     epoch: float,
     advance: Callable[[float], None],
+    orders: Sequence[Order],
 ) -> None:
     """A chunk goes out when its last sample has been spoken; it is late by what the socket or this process adds."""
     clock = asyncio.get_running_loop().time
     audio, step = pcm.tobytes(), BYTES_PER_SECOND * chunk_ms // 1000
+    waiting = deque(orders)
     try:
         for at in range(0, len(audio), step):
             chunk = audio[at : at + step]
@@ -207,6 +228,9 @@ async def _send(
             session.late_s.append(clock() - due)
             session.sent_s = (at + len(chunk)) / BYTES_PER_SECOND
             advance(len(chunk) / BYTES_PER_SECOND)
+            while waiting and waiting[0].at_s <= session.sent_s:
+                await connection.send(waiting.popleft().text)
+                session.ordered_s.append(clock() - epoch)
         await connection.send('{"type":"Terminate"}')
     except ConnectionClosed as closed:
         raise _Broken(_closing(closed)) from None

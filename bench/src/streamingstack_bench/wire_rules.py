@@ -27,7 +27,8 @@ class WireViolation(AssertionError):
 class WireRules:
     """Checks one session's messages in order.
 
-    `universal3` tells the family, `format_turns` what the client asked for, `opted_in` the message types it asked for.
+    `universal3` tells the family, `format_turns` what the client asked for, and may be set anew before an end of turn;
+    `opted_in` the message types it asked for.
     `audio_ms`, where the caller keeps it up to date, bounds the times of words.
     """
 
@@ -48,6 +49,8 @@ class WireRules:
         self._utterances: list[str] = []
         self._speech_started = False
         self._ended: Message | None = None
+        self._formatted_due = False
+        self._taken_back = False
 
     def see(self, frame: str | bytes) -> Message:
         """Check one frame as it came from the socket; returns the message. Raises WireViolation."""
@@ -94,7 +97,8 @@ class WireRules:
     def _check_termination(self, message: Message) -> None:
         for key in ("audio_duration_seconds", "session_duration_seconds"):
             _must(type(message.get(key)) is int and message[key] >= 0, f"{key} is an integer")
-        _must(not self._speech_started or self._ended is not None, "every SpeechStarted is followed by a Turn")
+        followed = self._ended is not None or self._taken_back
+        _must(not self._speech_started or followed, "every SpeechStarted is followed by a Turn, ended or taken back")
         self._turn_is_complete()
         self._over = message
 
@@ -119,7 +123,7 @@ class WireRules:
         else:
             self._check_universal(turn)
         if turn["end_of_turn"]:
-            self._ended = turn
+            self._ended, self._formatted_due = turn, self.format_turns
 
     def _check_words(self, turn: Message) -> None:
         end = self._floor_ms
@@ -159,10 +163,11 @@ class WireRules:
         _must(end or not any(word["word_is_final"] for word in turn["words"]), "partials have no final word")
         _must(turn["transcript"] == _join(turn["words"]), "the transcript is its words")
         self._finals = [(word["text"], word["start"], word["end"]) for word in turn["words"]]
+        self._taken_back = not turn["words"]  # nothing was said after all: such a turn may go on, or never end
 
     def _check_formatted(self, turn: Message) -> None:
         assert self._ended is not None
-        _must(self.format_turns and not self.universal3, "a second end of turn only with format_turns")
+        _must(self._formatted_due and not self.universal3, "a second end of turn only with format_turns")
         _must(turn["end_of_turn"] and turn["utterance"] == "", "the formatted message ends the turn, utterance empty")
         _must(not self._ended["turn_is_formatted"], "one formatted message a turn")
         self._check_words(turn)
@@ -178,7 +183,7 @@ class WireRules:
     def _turn_is_complete(self) -> None:
         """Before the next turn or the end: an ended turn has its formatted message, an open one may be open."""
         if self._ended is not None and not self.universal3:
-            _must(self._ended["turn_is_formatted"] == self.format_turns, "a formatted message iff format_turns")
+            _must(self._ended["turn_is_formatted"] == self._formatted_due, "a formatted message iff format_turns")
 
     def _next_turn(self) -> None:
         """Go on to the next turn if this one has ended."""
@@ -188,7 +193,7 @@ class WireRules:
         self._order += 1
         self._floor_ms = max([self._floor_ms, *(word["end"] for word in self._ended["words"])])
         self._finals, self._utterances = [], []
-        self._speech_started = False
+        self._speech_started = self._taken_back = False
         self._ended = None
 
 

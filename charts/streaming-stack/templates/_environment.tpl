@@ -7,6 +7,7 @@
   "IMAGE_ASR" (include "streaming-stack.image" (dict "root" . "part" "asr"))
   "IMAGE_ASR_GPU" (include "streaming-stack.image" (dict "root" . "part" "asrGpu"))
   "IMAGE_MODEL_STORE" (include "streaming-stack.image" (dict "root" . "part" "modelStore"))
+  "IMAGE_SYNC_API" (include "streaming-stack.image" (dict "root" . "part" "syncApi"))
   "WATCH_NAMESPACES" (include "streaming-stack.namespaces" . | fromJsonArray | join ",")
   "PROBE_PORT" "8080"
   "WORKERS" (toString .Values.operator.workers)

@@ -56,6 +56,7 @@ def local_processes(stack: StreamingStack, layout: Layout) -> list[Process]:
         *(_triton(model, ports, layout) for model, ports in pairs),
         *(_recognizer(model, ports, layout) for model, ports in pairs),
         _balancer(layout),
+        *_sync_api(stack, layout),
         _gateway(stack, layout),
     ]
 
@@ -172,6 +173,33 @@ def _gateway(stack: StreamingStack, layout: Layout) -> Process:
         },
         Readiness(Probe.HTTP, f"{scheme}://{reachable(layout.host)}:{ports.gateway}/readyz"),
     )
+
+
+def _sync_api(stack: StreamingStack, layout: Layout) -> list[Process]:
+    ports, gateway = layout.ports, stack.spec.gateway
+    if ports.sync_api is None:
+        return []
+    optional = {}
+    if gateway.auth.mode == "Keys":
+        optional["API_KEYS_FILE"] = str(layout.state.api_key_hashes)
+    if gateway.default_speech_model:
+        optional["DEFAULT_SPEECH_MODEL"] = gateway.default_speech_model
+    environment = {
+        "HOST": layout.host,
+        "HTTP_PORT": str(ports.sync_api),
+        "METRICS_PORT": str(ports.sync_api_metrics),
+        "AAI_ASR_ENDPOINT": f"{LOOPBACK}:{ports.balancer}",
+        "AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT": f"http://{LOOPBACK}:{ports.license_proxy}",
+        "GATEWAY_MODELS": dump_models(gateway_models(stack)),
+        "SPOOL_DIR": str(layout.state.root / "sync-api" / "spool"),
+        "LINGER_SECONDS": "0",
+        "DRAIN_SECONDS": _DRAIN_SECONDS,
+        **optional,
+    }
+    # Ready once a recogniser is: it starts no sooner than the slowest model.
+    slowest = max(model.startup_seconds for model in stack.spec.models)
+    readiness = Readiness(Probe.HTTP, f"http://{reachable(layout.host)}:{ports.sync_api}/readyz")
+    return [_service("sync-api", "streaming_sync_api", layout, environment, readiness, slowest)]
 
 
 def _service(

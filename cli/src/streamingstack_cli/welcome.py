@@ -3,6 +3,7 @@
 from rich.console import Console
 
 from streamingstack_cli.prepare import LocalStack
+from streamingstack_cli.processes import reachable
 
 RECORDING = "examples/audio/en_derived_pauses_1688.wav"
 
@@ -14,7 +15,7 @@ def welcome(local: LocalStack, console: Console) -> None:
 Ready
   URL      {local.url}
   API key  {local.api_key}
-  logs     {local.layout.state.logs}
+  logs     {local.layout.state.logs}{_sync_api(local)}
 
 From the command line:
 
@@ -26,6 +27,12 @@ From Python:
 Ctrl-C stops everything."""
     # Neither colours nor line breaks of the terminal's width: what is copied must be what was written.
     console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def _sync_api(local: LocalStack) -> str:
+    """Where whole recordings go, in a line of its own."""
+    port = local.layout.ports.sync_api
+    return "" if port is None else f"\n  sync API http://{reachable(local.layout.host)}:{port}/transcribe"
 
 
 def sdk_snippet(url: str, api_key: str, speech_model: str) -> str:

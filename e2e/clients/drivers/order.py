@@ -2,8 +2,9 @@
 
 A driver is run as `python driver.py ORDER`, with ORDER in JSON: `url` (as this client wants it), `key`, `audio` (a WAV
 file of 16 kHz mono s16le, or none), `speed` (times real time; none is: as fast as it goes), `parameters` of the
-client's own and `midway` (none, or what to change after half of the audio, where the turn is ended, too). It prints
-one JSON object a line: what the client's public API gave, and nothing of ours.
+client's own, `midway` (none, or what to change after half of the audio, where the turn is ended, too) and `token`
+(whether to ask for a temporary token by the key, and open the session with that). It prints one JSON object a line:
+what the client's public API gave, and nothing of ours.
 """
 
 import json
@@ -19,7 +20,8 @@ CHUNK_MS = 100
 
 def read_order() -> dict[str, Any]:
     """The order of this run."""
-    return {"audio": None, "speed": None, "parameters": {}, "midway": None, **json.loads(sys.argv[1])}
+    unsaid = {"audio": None, "speed": None, "parameters": {}, "midway": None, "token": False}
+    return {**unsaid, **json.loads(sys.argv[1])}
 
 
 def tell(event: str, **more: Any) -> None:

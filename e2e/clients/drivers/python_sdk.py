@@ -12,6 +12,9 @@ def main() -> None:
     """One session, from connect to disconnect."""
     order = read_order()
     client = aai.StreamingClient(aai.StreamingClientOptions(api_key=order["key"], api_host=order["url"]))
+    if order["token"]:
+        token = client.create_temporary_token(expires_in_seconds=60, max_session_duration_seconds=600)
+        client = aai.StreamingClient(aai.StreamingClientOptions(token=token, api_host=order["url"]))
     client.on(aai.StreamingEvents.Begin, lambda _, begin: tell("begin", id=str(begin.id)))
     client.on(aai.StreamingEvents.Turn, lambda _, turn: tell_turn(turn))
     client.on(aai.StreamingEvents.Termination, lambda _, end: tell("termination", audio=end.audio_duration_seconds))

@@ -13,6 +13,10 @@ async def main() -> None:
     """One session, from connect to disconnect."""
     order = read_order()
     options = aai.StreamingClientOptions(api_key=order["key"], api_host=order["url"])
+    if order["token"]:
+        async with aai.AsyncStreamingClient(options) as owner:
+            token = await owner.create_temporary_token(expires_in_seconds=60, max_session_duration_seconds=600)
+        options = aai.StreamingClientOptions(token=token, api_host=order["url"])
     async with aai.AsyncStreamingClient(options) as client:
         client.on(aai.StreamingEvents.Begin, on_begin)
         client.on(aai.StreamingEvents.Turn, on_turn)

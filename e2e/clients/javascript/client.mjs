@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AssemblyAI } from "assemblyai";
 
-const order = { audio: null, speed: null, parameters: {}, midway: null, ...JSON.parse(process.argv[2]) };
+const order = { audio: null, speed: null, parameters: {}, midway: null, token: false, ...JSON.parse(process.argv[2]) };
 const tell = (event, more = {}) => console.log(JSON.stringify({ event, ...more }));
 const since = (start) => (performance.now() - start) / 1000;
 
@@ -13,8 +13,14 @@ console.warn = (text) => tell("warning", { text: String(text) });
 const WAV_HEADER = 44;
 const CHUNK = 3200;
 
-const client = new AssemblyAI({ apiKey: order.key ?? "unused" });
+const client = new AssemblyAI({
+  apiKey: order.key,
+  streamingBaseUrl: order.url.replace("wss://", "https://").replace("/v3/ws", ""),
+});
+const lifetime = { expires_in_seconds: 60, max_session_duration_seconds: 600 };
+const token = order.token ? await client.streaming.createTemporaryToken(lifetime) : undefined;
 const transcriber = client.streaming.transcriber({
+  token,
   websocketBaseUrl: order.url,
   sampleRate: 16000,
   ...order.parameters,

@@ -18,6 +18,7 @@ class Images:
     asr: str
     asr_gpu: str
     model_store: str
+    sync_api: str
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class Observed:
     license_proxy: PodsFact = field(default_factory=PodsFact)
     load_balancer: PodsFact = field(default_factory=PodsFact)
     model_store: PodsFact = field(default_factory=PodsFact)
+    sync_api: PodsFact = field(default_factory=PodsFact)
     models: Mapping[str, PodsFact] = field(default_factory=dict)
     # As /v1/status of the licence proxies tells it; None where none answers.
     license_state: str | None = None

@@ -42,6 +42,7 @@ LICENSE_PROXY_PORT = 8080
 GRPC_PORT = 50051
 BALANCER_HEALTH_PORT = 8080
 MODEL_STORE_PORT = 8080
+SYNC_API_PORT = 8080
 TRITON_HTTP_PORT = 8000
 TRITON_GRPC_PORT = 8001
 TRITON_METRICS_PORT = 8002
@@ -52,6 +53,7 @@ LICENSE_PROXY = "license-proxy"
 LOAD_BALANCER = "asr-lb"
 ASR = "asr"
 MODEL_STORE = "model-store"
+SYNC_API = "sync-api"
 
 
 def gateway(stack: str) -> str:
@@ -82,6 +84,11 @@ def pool(stack: str, model: str) -> str:
 def model_store(stack: str) -> str:
     """Deployment, Service and claim of the model store."""
     return f"{stack}-model-store"
+
+
+def sync_api(stack: str) -> str:
+    """Deployment, Service and PDB of the sync API."""
+    return f"{stack}-sync-api"
 
 
 def routes(stack: str) -> str:

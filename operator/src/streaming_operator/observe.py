@@ -37,16 +37,15 @@ def observe(
         workload, missing = children.get((kind, name)), Size(desired=sizes.get(name, 0))
         return _pods_fact(workload, missing, by_component.get((component, pool), []), read)
 
-    proxies, stores = (
-        [reading for pod in by_component.get((component, ""), ()) if (reading := read(pod))]
-        for component in (names.LICENSE_PROXY, names.MODEL_STORE)
-    )
+    proxies = _readings(by_component.get((names.LICENSE_PROXY, ""), ()), read)
+    stores = _readings(by_component.get((names.MODEL_STORE, ""), ()), read)
     state, trusted = _license(proxies)
     return Observed(
         gateway=part(DEPLOYMENT.name, names.gateway(stack), names.GATEWAY),
         license_proxy=part(STATEFUL_SET.name, names.license_proxy(stack), names.LICENSE_PROXY),
         load_balancer=part(DEPLOYMENT.name, names.load_balancer(stack), names.LOAD_BALANCER),
         model_store=part(DEPLOYMENT.name, names.model_store(stack), names.MODEL_STORE),
+        sync_api=part(DEPLOYMENT.name, names.sync_api(stack), names.SYNC_API),
         models={model: part(DEPLOYMENT.name, names.pool(stack, model), names.ASR, model) for model in models},
         license_state=state,
         trust_expiration=trusted,
@@ -58,6 +57,11 @@ def observe(
         fetch_errors={name: error for store in stores for name, error in store.errors.items()},
         gateway_held=names.gateway(stack) in held,
     )
+
+
+def _readings(pods: Iterable[Seen], read: Read) -> list[Reading]:
+    """Of those that said something."""
+    return [reading for pod in pods if (reading := read(pod))]
 
 
 def _backlog(proxies: Sequence[Reading]) -> int | None:

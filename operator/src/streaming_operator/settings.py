@@ -17,6 +17,7 @@ class OperatorSettings(ServiceSettings):
     image_asr: str = Field(validation_alias="IMAGE_ASR", min_length=1)
     image_asr_gpu: str = Field(validation_alias="IMAGE_ASR_GPU", min_length=1)
     image_model_store: str = Field(validation_alias="IMAGE_MODEL_STORE", min_length=1)
+    image_sync_api: str = Field(validation_alias="IMAGE_SYNC_API", min_length=1)
     watch_namespaces: str = Field(
         default="",
         validation_alias="WATCH_NAMESPACES",
@@ -79,6 +80,7 @@ class OperatorSettings(ServiceSettings):
             asr=self.image_asr,
             asr_gpu=self.image_asr_gpu,
             model_store=self.image_model_store,
+            sync_api=self.image_sync_api,
         )
 
 

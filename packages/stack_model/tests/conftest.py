@@ -42,9 +42,9 @@ class Judge:
             headers={"Content-Type": "application/apply-patch+yaml"},
         )
         assert answer.status_code in (200, 201), answer.text
-        newest = changed({"spec.syncApi": {"enabled": True}})
+        newest = changed({"spec.tls": {"internal": {"secretName": "tls"}}})
         deadline = time.monotonic() + 60
-        while "syncApi.enabled" not in (self.refusal(newest) or "") or self.refusal(WHOLE):
+        while "tls.internal.secretName" not in (self.refusal(newest) or "") or self.refusal(WHOLE):
             assert time.monotonic() < deadline, self.refusal(WHOLE)
             time.sleep(0.1)
 

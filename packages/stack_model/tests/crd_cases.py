@@ -60,6 +60,7 @@ WHOLE: Document = {
         "networkIsolation": {"egressCidrs": ["192.0.2.0/24"], "proxyUrl": "http://proxy.example.com:3128"},
         "images": {"registry": "registry.example.com/speech", "pullSecrets": ["registry"]},
         "observability": {"podMonitor": {"labels": {"release": "prometheus"}}},
+        "syncApi": {"enabled": True, "replicas": 3, "resources": {"limits": {"memory": "2Gi"}}},
     },
 }
 
@@ -118,7 +119,13 @@ BROKEN: dict[str, Document] = {
     "licenseProxy.usage.apiKeySecretName:": {"spec.licenseProxy.usage": {"apiKeySecretName": "usage-key"}},
     "tls.internal.secretName:": {"spec.tls": {"internal": {"secretName": "tls"}}},
     "observability.tracing.endpoint:": {"spec.observability": {"tracing": {"endpoint": "http://otel.example.com"}}},
-    "syncApi.enabled:": {"spec.syncApi": {"enabled": True}},
+    "syncApi.enabled:": {
+        "spec.syncApi": {"enabled": True},
+        "spec.images.flavour": "Vendor",
+        **VENDOR,
+        "spec.models.0.image": "registry.example.com/x:1",
+        "spec.models.1.image": "registry.example.com/x:1",
+    },
     "tolerations: set key": {"spec.gateway.pods.tolerations": [{"value": "x"}]},
     "tolerations: value": {"spec.models.0.gpu.tolerations": [{"key": "x", "operator": "Exists", "value": "x"}]},
     "tolerations: tolerationSeconds": {"spec.loadBalancer.pods.tolerations": [{"key": "x", "tolerationSeconds": 1}]},
@@ -158,5 +165,4 @@ UNSERVED: dict[str, tuple[Document, str]] = {
         {"spec.observability": {"tracing": {"endpoint": "http://otel.example.com"}}},
         "leave it out",
     ),
-    "syncApi.enabled": ({"spec.syncApi": {"enabled": True}}, "leave it out"),
 }

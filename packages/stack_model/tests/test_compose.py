@@ -138,7 +138,7 @@ def test_only_the_licence_proxy_and_the_model_store_have_a_way_out(path: Path) -
     leaving = {name for name, service in document["services"].items() if "outside" in service["networks"]}
     assert leaving <= {"license-and-usage-proxy", "model-store"}
     for name, service in document["services"].items():
-        if name not in (*leaving, "streaming-api"):
+        if name not in (*leaving, "streaming-api", "sync-api"):
             assert set(service["networks"]) <= inside, name
     masquerade = document["networks"]["clients"]["driver_opts"]["com.docker.network.bridge.enable_ip_masquerade"]
     assert masquerade == "false"
@@ -334,3 +334,19 @@ def test_no_byte_of_memory_is_lost(number: int, unit: str) -> None:
 def test_what_is_no_amount_is_refused(amount: str) -> None:
     with pytest.raises(ValueError, match="no amount"):
         number_of(amount)
+
+
+def test_the_sync_api_stands_beside_the_gateway_with_its_keys_and_models(schema: Document) -> None:
+    document = composed(stack_of(syncApi={"enabled": True}))
+    jsonschema.validate(document, schema)
+    ours, gateway = (document["services"][name] for name in ("sync-api", "streaming-api"))
+    shared = ("AAI_ASR_ENDPOINT", "AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT", "GATEWAY_MODELS", "API_KEYS_FILE")
+    assert {name: ours["environment"][name] for name in shared} == {
+        name: gateway["environment"][name] for name in shared
+    }
+    assert (ours["networks"], ours["secrets"]) == (gateway["networks"], ["api-keys"])
+    assert ours["ports"] == ["${GATEWAY_ADDRESS:-0.0.0.0}:${SYNC_API_PORT:-8083}:8080"]
+    assert ours["volumes"] != gateway["volumes"], "usage of two processes is two spools"
+    assert "sync-api" not in composed(stack_of())["services"]
+    open_ = composed(stack_of(syncApi={"enabled": True}, gateway={"auth": {"mode": "AnyNonEmpty"}}))
+    assert "secrets" not in open_["services"]["sync-api"]

@@ -73,7 +73,7 @@ def test_a_field_that_is_not_served_yet_says_so_and_its_refusal_names_it_and_the
 
 def test_no_other_field_claims_that_it_is_not_served_and_no_rule_refuses_one_without_a_word() -> None:
     inside = {field for field in UNSERVED if "." in field}
-    around = {"tls", "tls.internal", "observability.tracing", "syncApi"}
+    around = {"tls", "tls.internal", "observability.tracing"}
     assert set(unserved(structural_schema()["properties"]["spec"])) == inside | around
     refusing = {rule.message.partition(":")[0] for rule in all_rules() if "not served yet" in rule.message}
     assert refusing == inside - {"models.engine"}

@@ -1,12 +1,14 @@
 """Ports of a stack that runs on one machine, and what its models listen for."""
 
+from typing import Any
+
 import pytest
 from stack_model.api import Model, StreamingStack
 from stack_model.languages import languages_of
 from stack_model.local import ModelPorts, PortsError, local_ports
 
 
-def stack_of(count: int) -> StreamingStack:
+def stack_of(count: int, **spec: Any) -> StreamingStack:
     models = [
         {"name": f"m{number}", "speechModels": [f"universal-streaming-{number}"], "source": "file:///m"}
         for number in range(count)
@@ -16,7 +18,7 @@ def stack_of(count: int) -> StreamingStack:
             "apiVersion": "streamingstack.dev/v1alpha1",
             "kind": "StreamingStack",
             "metadata": {"name": "test"},
-            "spec": {"models": models},
+            "spec": {"models": models, **spec},
         }
     )
 
@@ -34,6 +36,13 @@ def test_an_offset_shifts_every_port_so_that_two_stacks_share_none() -> None:
     plain, shifted = (local_ports(stack_of(2), offset).named(names) for offset in (0, 100))
     assert shifted == {port + 100: what for port, what in plain.items()}
     assert not plain.keys() & shifted.keys()
+
+
+def test_the_sync_api_has_ports_of_its_own_where_it_runs() -> None:
+    assert local_ports(stack_of(2)).sync_api is None
+    ports = local_ports(stack_of(7, syncApi={"enabled": True}), 100)
+    assert (ports.sync_api, ports.sync_api_metrics) == (8183, 9189)
+    assert len(ports.named([f"m{number}" for number in range(7)])) == 5 + 2 + 5 * 7
 
 
 def test_the_gateways_port_can_be_set_alone() -> None:

@@ -12,7 +12,9 @@ from tritonclient.grpc import service_pb2 as kserve
 from tritonclient.grpc import service_pb2_grpc
 
 SLOW = 7  # the first sample of a window that is not answered
-HEARD = json.dumps({"words": [["heard", 0, 800, 0.9]], "language": "en", "language_confidence": 0.9}).encode()
+HEARD = json.dumps(
+    {"words": [["heard", 0, 800, 0.9]], "doubted": [], "language": "en", "language_confidence": 0.9}
+).encode()
 
 
 class StandInTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
@@ -21,6 +23,17 @@ class StandInTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ign
     def __init__(self) -> None:
         self.stuck = False
         self.loads = 0
+        self.priorities: list[int] = []  # of every inference, as they came
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def hold(self) -> None:
+        """Answer no inference until `release`."""
+        self._open.clear()
+
+    def release(self) -> None:
+        """Answer them all."""
+        self._open.set()
 
     async def ServerReady(self, request: Any, context: Any) -> Any:
         """It always is."""
@@ -39,6 +52,8 @@ class StandInTriton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ign
     async def ModelInfer(self, request: Any, context: Any) -> Any:
         """A word, or a score."""
         pcm = np.frombuffer(request.raw_input_contents[0], "<i2")
+        self.priorities.append(request.parameters["priority"].uint64_param)
+        await self._open.wait()
         if self.stuck or pcm[0] == SLOW:
             await asyncio.sleep(60)
         if request.model_name == "smart_turn":

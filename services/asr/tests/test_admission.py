@@ -51,7 +51,7 @@ def counted(server: RecogniserServer, reason: str) -> float | None:
 
 async def test_every_reason_is_counted_from_zero() -> None:
     async with serve_scripted(SCRIPT) as server:
-        assert [counted(server, reason) for reason in ("full", "replays", "unavailable")] == [0.0, 0.0, 0.0]
+        assert [counted(server, reason) for reason in ("full", "replays", "bulk", "unavailable")] == [0.0] * 4
         assert server.registry.get_sample_value("streaming_asr_draining") == 0.0
 
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 
 import pytest
+from streaming_asr.agreement import GRID
 from streaming_asr.endpointing import Segment
 from streaming_asr.engine import SAMPLE_RATE, HeardWord, Hypothesis, Window
-from streaming_asr.hearing import Hearing
+from streaming_asr.hearing import SURELY_VOICED, Hearing
 from streaming_asr.inbox import Recording
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 
@@ -56,3 +57,80 @@ async def test_where_nobody_was_heard_before_an_empty_decode_is_not_done_twice()
     hearing.voiced()
     assert await hearing.close(5 * SAMPLE_RATE) == []
     assert len(engine.windows) == 1
+
+
+FRAMES = SURELY_VOICED
+DOUBTED = HeardWord("whispered", 3 * SAMPLE_RATE, 4 * SAMPLE_RATE, 0.3)
+HEARD = HeardWord("spoken", 3 * SAMPLE_RATE, 4 * SAMPLE_RATE, 0.9)
+
+
+@dataclass
+class InNoise:
+    """Takes everything for silence, whatever it would have heard."""
+
+    heard: Hypothesis = field(default_factory=lambda: Hypothesis(doubted=(DOUBTED,)))
+
+    async def decode(self, window: Window) -> Hypothesis:
+        return self.heard
+
+    async def glimpse(self, window: Window) -> Hypothesis | None:
+        return self.heard
+
+    async def end_of_turn(self, window: Window) -> float:
+        return 0.5
+
+
+def listening(engine: InNoise, *, voiced: int, replacing: bool = False) -> Hearing:
+    """A segment from 2.5 s on with so many frames of voice."""
+    recording = Recording(0)
+    recording.append(bytes(2 * END))
+    hearing = Hearing(pb.Open(route="en-default"), engine, recording, replacing=replacing)
+    hearing.begin(Segment(0, 5 * SAMPLE_RATE // 2, 0))
+    for _ in range(voiced):
+        hearing.voiced()
+    return hearing
+
+
+async def shown(hearing: Hearing, at: int) -> tuple[list[str], list[str], list[str]]:
+    """Tentative words of a glimpse at `at`; final and tentative ones of a decode at the next grid position."""
+    window = hearing.window(at)
+    assert window is not None
+    hypothesis = await hearing.glimpse(window)
+    assert hypothesis is not None
+    glimpsed = hearing.tentative(hypothesis, at) or []
+    final, tentative = await hearing.commit(window, at + GRID)
+    return [w.text for w in glimpsed], [w.text for w in final], [w.text for w in tentative]
+
+
+@pytest.mark.parametrize(
+    ("voiced", "replacing", "seen"),
+    [
+        (FRAMES, False, ["whispered"]),
+        (FRAMES - 1, False, []),  # a cough
+        (FRAMES, True, []),  # SpeechStarted is for words alone
+    ],
+)
+async def test_doubted_words_are_shown_where_voice_activity_is_sure_and_are_never_final(
+    voiced: int, replacing: bool, seen: list[str]
+) -> None:
+    hearing = listening(InNoise(), voiced=voiced, replacing=replacing)
+    assert await shown(hearing, 6 * SAMPLE_RATE) == (seen, [], seen)
+    assert await hearing.close(7 * SAMPLE_RATE) == []
+
+
+async def test_a_new_segment_counts_its_voice_anew() -> None:
+    hearing = listening(InNoise(), voiced=FRAMES)
+    await hearing.close(4 * SAMPLE_RATE)
+    hearing.end()
+    hearing.begin(Segment(1, 5 * SAMPLE_RATE, 4 * SAMPLE_RATE))
+    hearing.voiced()
+    assert await shown(hearing, 6 * SAMPLE_RATE) == ([], [], [])
+
+
+async def test_once_a_word_is_heard_doubt_counts_again() -> None:
+    engine = InNoise(Hypothesis((HEARD,)))
+    hearing = listening(engine, voiced=FRAMES)
+    assert await shown(hearing, 6 * SAMPLE_RATE) == (["spoken"], [], ["spoken"])
+    engine.heard = Hypothesis(doubted=(DOUBTED,))
+    hearing.voiced()
+    assert await shown(hearing, 8 * SAMPLE_RATE - GRID) == ([], [], [])

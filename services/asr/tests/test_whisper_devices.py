@@ -81,3 +81,16 @@ def test_windows_after_other_words_of_equal_length_are_heard_as_alone(model: Whi
 def test_silence_has_no_words(model: WhisperModel) -> None:
     silence = np.zeros(5 * SAMPLE_RATE, np.int16)
     assert texts(model.decode([Request(padded(silence), len(silence))])) == [""]
+
+
+def test_what_the_model_takes_for_silence_has_no_words_but_those_that_it_doubts(
+    model: WhisperModel, spoken: list[Pcm]
+) -> None:
+    # Many voices at once, far louder than the one: to the model, no speech.
+    clip = max(spoken, key=len)
+    babble = sum(np.roll(clip, shift * SAMPLE_RATE).astype(np.int32) for shift in range(1, 9))
+    mixed = np.clip(clip // 8 + babble // 8, -32768, 32767).astype(np.int16)
+    heard = [model.decode([window])[0] for window in windows(mixed, samples=2 * SAMPLE_RATE)]
+    doubted = [one for one in heard if one.doubted]
+    assert doubted
+    assert not any(one.words for one in doubted)

@@ -40,7 +40,8 @@ async def refused(running: Any, reason: str) -> float:
     return float(counts[f'streaming_gateway_sessions_refused_total{{reason="{reason}"}}'])
 
 
-async def test_check_96_beyond_its_sessions_a_key_is_refused_3009_and_welcome_again_when_one_ends(
+@pytest.mark.check(96)
+async def test_beyond_its_sessions_a_key_is_refused_3009_and_welcome_again_when_one_ends(
     stack: Any, tmp_path: Path
 ) -> None:
     keys = MountedFile(tmp_path, "keys", line("small", "max_sessions=2") + line("large"))

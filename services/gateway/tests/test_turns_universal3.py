@@ -102,6 +102,83 @@ def test_an_early_partial_without_words_is_tried_again() -> None:
     assert [m["type"] for m in sent(turns, words("We", 2500))] == ["SpeechStarted", "Turn"]
 
 
+def test_the_early_partial_is_one_even_where_its_text_changes() -> None:
+    turns = machine()
+    events = [started(1000), words("We", 1800), words("We are", 2200), words("We are here", 3400)]
+    assert [m["type"] for m in sent(turns, *events)] == ["SpeechStarted", "Turn"]
+
+
+@pytest.mark.parametrize(
+    ("changed_at_ms", "turns_seen"),
+    [
+        (500, [1, 1]),  # before the first voice: in force for it
+        (1500, [0, 1]),  # in mid-turn: for the next
+    ],
+)
+def test_a_change_of_the_pace_counts_from_the_next_turn(changed_at_ms: int, turns_seen: list[int]) -> None:
+    turns = machine(interruption_delay=1000)
+    faster = TurnConfig("universal-3", 128, 1536, interruption_delay=0)
+    seen = []
+    for place, begin in enumerate((1000, 10_000)):
+        if place == 0 and changed_at_ms < begin:
+            turns.update(changed_at_ms * MS, faster)
+        sent(turns, started(begin))
+        if place == 0 and changed_at_ms > begin:
+            turns.update(changed_at_ms * MS, faster)
+        early = sent(turns, words("We are", begin + 800))
+        seen.append(sum(m["type"] == "Turn" for m in early))
+        sent(turns, finalized("We are here."))
+    assert seen == turns_seen
+
+
+def test_a_change_of_a_silence_counts_at_once() -> None:
+    turns = machine(min_turn_silence=128, max_turn_silence=1536)
+    turns.event(started(1000))
+    turns.update(2000 * MS, TurnConfig("universal-3", 128, 400))
+    assert decided(turns, checkpoint(400, "We are")) == END
+
+
+def test_a_silence_without_an_end_shows_what_was_heard_once() -> None:
+    turns = machine()
+    first = sent(turns, started(1000), checkpoint(128, "We are"))
+    assert [m["type"] for m in first] == ["SpeechStarted", "Turn"]
+    assert sent(turns, checkpoint(128, "We are")) == []
+    (again,) = sent(turns, checkpoint(128, "We were"))
+    assert (again["transcript"], again["end_of_turn"], again["utterance"]) == ("We were", False, "")
+
+
+def test_a_turn_that_was_shown_for_nothing_is_taken_back_and_goes_on_with_the_next_words() -> None:
+    turns = machine()
+    assert [m["type"] for m in sent(turns, started(1000), words("Hm?", 2000))] == ["SpeechStarted", "Turn"]
+    (taken_back,) = sent(turns, checkpoint(1536, ""))
+    assert (taken_back["turn_order"], taken_back["words"], taken_back["end_of_turn"]) == (0, [], False)
+    (ended,) = sent(turns, started(9000), finalized("We are done."))
+    assert (ended["turn_order"], ended["end_of_turn"]) == (0, True)
+    assert [m["type"] for m in sent(turns, started(20_000), finalized("More."))] == ["SpeechStarted", "Turn"]
+
+
+def test_with_both_silences_alike_every_pause_ends_the_turn() -> None:
+    turns = machine(min_turn_silence=100, max_turn_silence=100)
+    turns.event(started(1000))
+    assert decided(turns, checkpoint(100, "We are")) == END
+
+
+def test_a_minute_of_speech_is_a_turn() -> None:
+    turns = machine()
+    turns.event(started(1000))
+    capped = pb.Checkpoint(id=1, at_sample=61_000 * MS, words=spelled("and so"), reason=pb.CHECKPOINT_REASON_CAP)
+    effects = turns.event(pb.RecognizeResponse(checkpoint=capped))
+    assert [type(effect) for effect in effects] == [Send, Send, Decide]
+    assert effects[1].message["end_of_turn"]  # type: ignore[union-attr]
+
+
+def test_without_partials_the_voice_is_told_with_the_end() -> None:
+    turns = machine(include_partial_turns=False)
+    assert sent(turns, started(1000), words("We", 3000), checkpoint(128, "We are")) == []
+    ended = sent(turns, checkpoint(1536, "We are"))
+    assert [m["type"] for m in ended] == ["SpeechStarted", "Turn"]
+
+
 @pytest.mark.parametrize(
     ("text", "finished"),
     [("Yes.", True), ("Yes.”", True), ("Yes…", False), ("Yes..", False), ("Yes,", False), ("", False), ("是？", True)],

@@ -9,12 +9,12 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from license_client.usage import UsageReporter, refused_events
+from license_client.usage_spool import UsageEvent, UsageSpool
 from prometheus_client import CollectorRegistry
 from stand_in_proxy import Proxy, outcome, ready
 from streaming_gateway.app import _keep_up
 from streaming_gateway.metrics import GatewayMetrics
-from streaming_gateway.usage import UsageReporter, refused_events
-from streaming_gateway.usage_spool import UsageEvent, UsageSpool
 from streamingstack_bench.wire_client import wire_client
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -39,7 +39,7 @@ async def test_usage_is_reported_when_a_session_ends_with_its_audio(stack: Any, 
 async def test_usage_waits_on_disk_while_the_proxy_is_away_also_over_a_restart(
     stack: Any, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streaming_gateway.usage.FLUSH_SECONDS", 0.1)
+    monkeypatch.setattr("license_client.usage.FLUSH_SECONDS", 0.1)
     settings = {"license_endpoint": proxy.url, "spool_dir": tmp_path}
     async with stack(**settings) as running:
         await ready(running)
@@ -59,7 +59,7 @@ async def test_usage_waits_on_disk_while_the_proxy_is_away_also_over_a_restart(
 async def test_a_full_spool_refuses_new_sessions_until_it_is_delivered(
     stack: Any, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streaming_gateway.usage.FLUSH_SECONDS", 0.05)
+    monkeypatch.setattr("license_client.usage.FLUSH_SECONDS", 0.05)
     async with stack(license_endpoint=proxy.url, spool_dir=tmp_path, spool_sessions=1) as running:
         await ready(running)
         proxy.away = True
@@ -179,7 +179,7 @@ async def test_work_that_failed_and_is_begun_anew_ends_no_live_session(proxy: Pr
     async with httpx2.AsyncClient(base_url=proxy.url) as client:
         reports = UsageReporter(spool, client, sessions, GatewayMetrics(CollectorRegistry()).usage_refused)
         with pytest.MonkeyPatch.context() as quick:
-            quick.setattr("streaming_gateway.usage.FLUSH_SECONDS", 0.02)
+            quick.setattr("license_client.usage.FLUSH_SECONDS", 0.02)
             quick.setattr("streaming_gateway.app._AGAIN_SECONDS", 0.02)
             working = asyncio.create_task(_keep_up(reports.run))
             async with asyncio.timeout(10):

@@ -15,6 +15,7 @@ from streaming_operator.children.load_balancer import load_balancer
 from streaming_operator.children.model_store import model_store
 from streaming_operator.children.monitors import monitors
 from streaming_operator.children.network_policy import network_policies
+from streaming_operator.children.sync_api import sync_api
 from streaming_operator.facts import Inputs
 
 __all__ = ["Child", "build_children", "pools"]
@@ -46,4 +47,5 @@ def _workloads(stack: StreamingStack, inputs: Inputs) -> list[Child]:
         *(child for model in pools(stack, inputs) for child in asr_pool(stack, inputs, model)),
         *load_balancer(stack, inputs),
         *gateway(stack, inputs),
+        *sync_api(stack, inputs),
     ]

@@ -20,6 +20,7 @@ def disruption(stack: StreamingStack, inputs: Inputs) -> list[Child]:
         *([_budget(name, names.gateway(name), names.GATEWAY)] if _gateways(stack) > 1 else []),
         *([_budget(name, names.license_proxy(name), names.LICENSE_PROXY)] if _proxies(stack, inputs) > 1 else []),
         *([_budget(name, names.load_balancer(name), names.LOAD_BALANCER)] if _balancers(stack) > 1 else []),
+        *([_budget(name, names.sync_api(name), names.SYNC_API)] if _sync_apis(stack) > 1 else []),
         *(
             _budget(name, names.pool(name, model.name), names.ASR, model.name)
             for model in pools(stack, inputs)
@@ -38,6 +39,10 @@ def _proxies(stack: StreamingStack, inputs: Inputs) -> int:
 
 def _balancers(stack: StreamingStack) -> int:
     return stack.spec.load_balancer.replicas
+
+
+def _sync_apis(stack: StreamingStack) -> int:
+    return stack.spec.sync_api.replicas if stack.spec.sync_api.enabled else 0
 
 
 def _most(stack: StreamingStack, size: GatewayAutoscaling | PoolAutoscaling) -> int:

@@ -39,6 +39,10 @@ _ALB_PLACEMENT = "load_balancing.algorithm.type=least_outstanding_requests"
 _LONGEST_DEREGISTRATION = 3600
 
 
+# Prefixes by whole segments: `/v1/transcribe` is `/v1/transcribe/live` too.
+SYNC_PATHS = ("/transcribe", "/v1/transcribe", "/v1/warm")
+
+
 def exposure(stack: StreamingStack, inputs: Inputs) -> list[Child]:
     """The route or the Ingress, and what its controller reads beside it; none where the Service alone is wanted."""
     expose = stack.spec.gateway.expose
@@ -83,20 +87,38 @@ def _route(stack: StreamingStack) -> GenericNamespacedResource:
     }
     spec: dict[str, Any] = {
         "parentRefs": [parent.model_dump(by_alias=True, exclude_none=True) for parent in expose.parent_refs],
-        "rules": [rule],
+        "rules": [*_sync_rules(stack), rule],
     }
     if expose.hostnames:
         spec["hostnames"] = list(expose.hostnames)
     return HTTPRoute(metadata=_metadata(stack, expose.annotations), spec=spec)
 
 
+def _sync_rules(stack: StreamingStack) -> list[dict[str, Any]]:
+    """Recordings go to the sync API; of paths that match the longest wins, whatever the order."""
+    if not stack.spec.sync_api.enabled:
+        return []
+    return [
+        {
+            "matches": [{"path": {"type": "PathPrefix", "value": path}} for path in SYNC_PATHS],
+            "backendRefs": [{"name": names.sync_api(stack.metadata.name), "port": names.SYNC_API_PORT}],
+            # An upload may last as long as what is spoken.
+            "timeouts": {"request": "0s", "backendRequest": "0s"},
+        }
+    ]
+
+
 def _ingress(stack: StreamingStack) -> Ingress:
     expose = stack.spec.gateway.expose
-    service = IngressServiceBackend(
-        name=names.gateway(stack.metadata.name), port=ServiceBackendPort(number=names.GATEWAY_PORT)
-    )
+    name = stack.metadata.name
+    to_gateway = _backend(names.gateway(name), names.GATEWAY_PORT)
+    sync_paths = SYNC_PATHS if stack.spec.sync_api.enabled else ()
+    to_sync_api = _backend(names.sync_api(name), names.SYNC_API_PORT)
     paths = HTTPIngressRuleValue(
-        paths=[HTTPIngressPath(path="/", pathType="Prefix", backend=IngressBackend(service=service))]
+        paths=[
+            *(HTTPIngressPath(path=path, pathType="Prefix", backend=to_sync_api) for path in sync_paths),
+            HTTPIngressPath(path="/", pathType="Prefix", backend=to_gateway),
+        ]
     )
     return Ingress(
         metadata=_metadata(stack, {**ingress_annotations(stack), **expose.annotations}),
@@ -106,6 +128,10 @@ def _ingress(stack: StreamingStack) -> Ingress:
             tls=[IngressTLS(hosts=list(expose.hostnames), secretName=expose.tls.secret_name)] if expose.tls else None,
         ),
     )
+
+
+def _backend(service: str, port: int) -> IngressBackend:
+    return IngressBackend(service=IngressServiceBackend(name=service, port=ServiceBackendPort(number=port)))
 
 
 def ingress_annotations(stack: StreamingStack) -> dict[str, str]:
@@ -121,6 +147,7 @@ def ingress_annotations(stack: StreamingStack) -> dict[str, str]:
         "nginx.ingress.kubernetes.io/proxy-read-timeout": str(seconds),
         "nginx.ingress.kubernetes.io/proxy-send-timeout": str(seconds),
         "nginx.ingress.kubernetes.io/proxy-buffering": "off",
+        **_uploads(stack),
         # NGINX Inc.: upgrades only where the Service is named.
         "nginx.org/websocket-services": names.gateway(stack.metadata.name),
         "nginx.org/proxy-read-timeout": f"{seconds}s",
@@ -134,6 +161,17 @@ def ingress_annotations(stack: StreamingStack) -> dict[str, str]:
         "haproxy-ingress.github.io/timeout-tunnel": f"{seconds}s",
         "haproxy-ingress.github.io/balance-algorithm": "leastconn",
         # Traefik reads nothing of this kind from an Ingress, and needs nothing: its limits end with the upgrade.
+    }
+
+
+def _uploads(stack: StreamingStack) -> dict[str, str]:
+    """Recordings are larger than the megabyte that nginx lets in, and are passed on while they are made."""
+    if not stack.spec.sync_api.enabled:
+        return {}
+    return {
+        "nginx.ingress.kubernetes.io/proxy-body-size": "41m",
+        "nginx.ingress.kubernetes.io/proxy-request-buffering": "off",
+        "nginx.org/client-max-body-size": "41m",
     }
 
 

@@ -6,7 +6,7 @@ from stack_model.api import Model, StreamingStack
 
 from streaming_operator.facts import Inputs
 
-Part = Literal["gateway", "license_proxy", "load_balancer", "asr", "asr_gpu", "model_store"]
+Part = Literal["gateway", "license_proxy", "load_balancer", "asr", "asr_gpu", "model_store", "sync_api"]
 
 
 def image_of(stack: StreamingStack, inputs: Inputs, part: Part) -> str:

@@ -46,6 +46,8 @@ def network_policies(stack: StreamingStack, inputs: Inputs) -> list[Child]:
         _load_balancer(stack, inputs),
         _recognisers(stack, inputs),
     ]
+    if stack.spec.sync_api.enabled:
+        policies.append(_sync_api(stack, inputs))
     if _has_store(stack, inputs):
         policies.append(_model_store(stack, inputs))
     return [Child(policy) for policy in policies]
@@ -83,6 +85,23 @@ def _gateway(stack: StreamingStack, inputs: Inputs) -> NetworkPolicy:
     )
 
 
+def _sync_api(stack: StreamingStack, inputs: Inputs) -> NetworkPolicy:
+    """As the gateway's: the same clients, the same ways inwards."""
+    return _policy(
+        stack,
+        names.SYNC_API,
+        ways_in=[
+            _from(_peers(stack.spec.network_isolation.clients_from), names.SYNC_API_PORT),
+            _metrics(stack, inputs),
+        ],
+        ways_out=[
+            _dns(inputs),
+            _to(stack, names.LOAD_BALANCER, names.GRPC_PORT),
+            _to(stack, names.LICENSE_PROXY, names.LICENSE_PROXY_PORT),
+        ],
+    )
+
+
 def _license_proxy(stack: StreamingStack, inputs: Inputs) -> NetworkPolicy:
     proxy = stack.spec.license_proxy
     urls = [url for url in (proxy.check_in_endpoint, proxy.usage.endpoint) if url is not None]
@@ -90,7 +109,7 @@ def _license_proxy(stack: StreamingStack, inputs: Inputs) -> NetworkPolicy:
         stack,
         names.LICENSE_PROXY,
         ways_in=[
-            _from([_part(stack, names.GATEWAY)], names.LICENSE_PROXY_PORT),
+            _from(_fronts(stack), names.LICENSE_PROXY_PORT),
             # Its metrics, its state and the intake of usage share a port: only for those who are named.
             _from([_operator(inputs), *_peers(stack.spec.network_isolation.metrics_from)], names.LICENSE_PROXY_PORT),
         ],
@@ -103,7 +122,7 @@ def _load_balancer(stack: StreamingStack, inputs: Inputs) -> NetworkPolicy:
         stack,
         names.LOAD_BALANCER,
         ways_in=[
-            _from([_part(stack, names.GATEWAY)], names.GRPC_PORT),
+            _from(_fronts(stack), names.GRPC_PORT),
             _from([_operator(inputs)], names.BALANCER_HEALTH_PORT),
         ],
         ways_out=[_dns(inputs), _to(stack, names.ASR, names.GRPC_PORT)],
@@ -166,6 +185,12 @@ def _policy(
 def _part(stack: StreamingStack, component: str) -> NetworkPolicyPeer:
     """The pods of one part of this stack; a peer without a namespace is in the policy's own."""
     return NetworkPolicyPeer(podSelector=LabelSelector(matchLabels=names.selector(stack.metadata.name, component)))
+
+
+def _fronts(stack: StreamingStack) -> list[NetworkPolicyPeer]:
+    """The pods that clients reach."""
+    components = [names.GATEWAY, *([names.SYNC_API] if stack.spec.sync_api.enabled else [])]
+    return [_part(stack, component) for component in components]
 
 
 def _operator(inputs: Inputs) -> NetworkPolicyPeer:

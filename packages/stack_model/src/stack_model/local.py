@@ -24,7 +24,7 @@ class ModelPorts:
 
 @dataclass(frozen=True)
 class Ports:
-    """Every port of a local stack; `models` in the order of spec.models."""
+    """Every port of a local stack; `models` in the order of spec.models, None where there is no sync API."""
 
     gateway: int
     gateway_metrics: int
@@ -32,6 +32,8 @@ class Ports:
     balancer: int
     balancer_health: int
     models: tuple[ModelPorts, ...]
+    sync_api: int | None = None
+    sync_api_metrics: int | None = None
 
     def named(self, names: list[str]) -> dict[int, str]:
         """Each port with what listens there; `names` are the models'."""
@@ -42,6 +44,8 @@ class Ports:
             self.balancer: "load balancer",
             self.balancer_health: "load balancer health",
         }
+        if self.sync_api is not None and self.sync_api_metrics is not None:
+            fixed |= {self.sync_api: "sync API", self.sync_api_metrics: "sync API metrics"}
         for name, ports in zip(names, self.models, strict=True):
             fixed |= {
                 ports.recognizer: f"recogniser {name}",
@@ -72,6 +76,8 @@ def local_ports(stack: StreamingStack, offset: int = 0, gateway: int | None = No
         balancer=50050 + offset,
         balancer_health=8081 + offset,
         models=models,
+        sync_api=8083 + offset if stack.spec.sync_api.enabled else None,
+        sync_api_metrics=9089 + offset if stack.spec.sync_api.enabled else None,
     )
     _refuse_impossible(ports, stack)
     return ports
@@ -79,7 +85,7 @@ def local_ports(stack: StreamingStack, offset: int = 0, gateway: int | None = No
 
 def _refuse_impossible(ports: Ports, stack: StreamingStack) -> None:
     named = ports.named([model.name for model in stack.spec.models])
-    if len(named) != 5 + 5 * len(ports.models):
+    if len(named) != 5 + 5 * len(ports.models) + 2 * (ports.sync_api is not None):
         raise PortsError("two parts of the stack would share a port; use another --port, or at most seven models")
     wrong = [port for port in named if not 1024 <= port <= 65535]
     if wrong:

@@ -12,6 +12,7 @@ IMAGE_NAMES = {
     "asr": "asr",
     "asr_gpu": "asr-nvidia",
     "model_store": "model-store",
+    "sync_api": "sync-api",
 }
 
 

@@ -27,6 +27,8 @@ class Limits:
     """Bounds of the window, in samples."""
 
     longest: int = LONGEST
+    # How far committing decodes lie apart.
+    grid: int = GRID
     # Beyond this the window is moved on at the next pause; beyond `longest` at any boundary between words.
     roomy: int = 12 * SAMPLE_RATE
     # Heard words kept before the open ones: without them the model stumbles over a start in mid-sentence.
@@ -47,6 +49,9 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+# Nobody waits for the words of BULK one by one: a fifth of the decodes, each of which still shares most of its window
+# with the one before.
+BULK_LIMITS = Limits(grid=5 * GRID)
 
 
 class SegmentWords:
@@ -84,6 +89,11 @@ class SegmentWords:
         self._open: list[HeardWord] = []
         self._owed: list[HeardWord] = []  # final, but not said yet
 
+    @property
+    def unheard(self) -> bool:
+        """Whether no word of the segment was heard yet."""
+        return not (self.final or self._open or self._owed)
+
     def catch_up(self, through: int) -> None:
         """On a resume: move the window's start as the lost stream has, at the grid positions before `through`.
 
@@ -92,7 +102,7 @@ class SegmentWords:
         known = self.final
         if self._replacing or not known:
             return
-        for at in range((self._start // GRID + 1) * GRID, through, GRID):
+        for at in range((self._start // self._limits.grid + 1) * self._limits.grid, through, self._limits.grid):
             old = sum(word.end <= at - self._limits.edge for word in known)
             self.final, self._open = known[:old], [word for word in known[old:] if word.start < at]
             self._move_on(at)
@@ -144,7 +154,7 @@ class SegmentWords:
 
         A clear voice in the same window makes the model take a faint one after it for noise.
         """
-        if self.final or self._open or self._owed or self._start >= self._own_start:
+        if not self.unheard or self._start >= self._own_start:
             return False
         self._start = self._own_start
         return True
@@ -213,9 +223,9 @@ class SegmentWords:
 
     def _move_on(self, at: int) -> list[HeardWord]:
         """Move the window's start where it has become too long for the next grid position; the words it settles."""
-        ahead = at + GRID - self._start
+        ahead = at + self._limits.grid - self._start
         if ahead > self._limits.longest:
-            return self._slide(at + GRID - self._limits.longest, at)
+            return self._slide(at + self._limits.grid - self._limits.longest, at)
         if ahead > self._limits.roomy and not self._replacing:
             open_from = self._open[0].start if self._open else at
             pauses = self._gaps(self.final[-SEEN_WORDS:], self._start + 1, open_from - self._limits.context)

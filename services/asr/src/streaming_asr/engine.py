@@ -33,22 +33,31 @@ class HeardWord:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """Everything the engine heard in one window; `language` is ISO 639-1 or empty."""
+    """Everything the engine heard in one window; `language` is ISO 639-1 or empty.
+
+    `doubted` are words that the engine would rather take for silence: never final, but fit to be shown where voice
+    activity is sure that somebody speaks. Where there are any, `words` is empty.
+    """
 
     words: tuple[HeardWord, ...] = ()
     language: str = ""
     language_confidence: float = 0.0
+    doubted: tuple[HeardWord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Audio to decode: mono int16 at 16 kHz whose first sample lies at `first_sample`."""
+    """Audio to decode: mono int16 at 16 kHz whose first sample lies at `first_sample`.
+
+    `bulk`: nobody waits for its words one by one; whoever is live comes first.
+    """
 
     pcm: Pcm
     first_sample: int
     language_codes: tuple[str, ...] = ()
     prompt: str = ""
     keyterms: tuple[str, ...] = ()
+    bulk: bool = False
 
 
 class WindowEngine(Protocol):

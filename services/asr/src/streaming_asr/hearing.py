@@ -10,15 +10,17 @@ from dataclasses import replace
 
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 
-from streaming_asr.agreement import GRID, SegmentWords
+from streaming_asr.agreement import BULK_LIMITS, DEFAULT_LIMITS, SegmentWords
 from streaming_asr.endpointing import Segment
-from streaming_asr.engine import SAMPLE_RATE, HeardWord, Hypothesis, Window, WindowEngine
+from streaming_asr.engine import SAMPLE_RATE, VAD_FRAME, HeardWord, Hypothesis, Window, WindowEngine
 from streaming_asr.inbox import Recording
 from streaming_asr.replies import WordIndex, heard_word
 
 END_OF_TURN_AUDIO = 8 * SAMPLE_RATE
 # The first window of a segment begins up to 8 s before it, and is decoded up to 2 s after its start.
 KEPT_AUDIO = 10 * SAMPLE_RATE
+# With so many frames of voice in a segment, the engine's doubt whether anybody speaks is overruled: half a second.
+SURELY_VOICED = SAMPLE_RATE // 2 // VAD_FRAME
 
 
 class Hearing:
@@ -28,6 +30,8 @@ class Hearing:
         self.eot_score = 0.0
         self.last = Hypothesis()
         self._engine, self._recording, self._replacing = engine, recording, replacing
+        bulk = opening.traffic_class == pb.TRAFFIC_CLASS_BULK
+        self._limits = BULK_LIMITS if bulk else DEFAULT_LIMITS
         self._index = WordIndex(opening.next_word_index, counting=not replacing)
         self._steering = Window(
             pcm=recording.slice(0, 0),
@@ -35,12 +39,19 @@ class Hearing:
             language_codes=tuple(opening.language_codes),
             prompt=opening.prompt,
             keyterms=tuple(opening.keyterms),
+            bulk=bulk,
         )
         self._segment: Segment | None = None
         self._words: SegmentWords | None = None
         self._closing: list[HeardWord] = []
         self._before = [heard_word(word) for word in opening.closed_words]
         self._voiced_since_grid = self._voiced_since_close = False
+        self._voiced_frames = 0
+
+    @property
+    def grid(self) -> int:
+        """How far committing decodes lie apart, in samples."""
+        return self._limits.grid
 
     def begin(self, segment: Segment | None, final: Sequence[pb.Word] = ()) -> None:
         """A segment is open; `final` are its words so far, on a RESUME. Nothing happens when it was begun already."""
@@ -54,6 +65,7 @@ class Hearing:
             earliest=segment.start,
             final=[heard_word(word) for word in final],
             before=self._before,
+            limits=self._limits,
         )
         self._closing = []
 
@@ -61,7 +73,7 @@ class Hearing:
         """A segment was open when another stream was lost: whatever was heard of it is to be heard again."""
         self.begin(segment, opening.final_words)
         assert self._words is not None, "begun just now"
-        self._words.catch_up(opening.emit_after_sample // GRID * GRID)
+        self._words.catch_up(opening.emit_after_sample // self.grid * self.grid)
         if opening.first_sample > segment.start:
             self.voiced()  # perhaps before the replay; else it is heard again
 
@@ -74,11 +86,13 @@ class Hearing:
         """The segment ended; its words are context for the next."""
         self._before = self._words.ending(self._closing) if self._words is not None else []
         self._segment = self._words = None
+        self._voiced_frames = 0
         self._closing, self.last = [], Hypothesis()
 
     def voiced(self) -> None:
-        """Somebody spoke: there is something to decode."""
+        """Somebody spoke, for one frame more: there is something to decode."""
         self._voiced_since_grid = self._voiced_since_close = True
+        self._voiced_frames += 1
 
     def steer(self, update: pb.Update) -> None:
         """Languages, prompt and keyterms from here on; what the update leaves out stays."""
@@ -124,8 +138,9 @@ class Hearing:
         assert self._words is not None, "a window is of an open segment"
         self._voiced_since_grid = False
         self.last = await self._engine.decode(window)
+        doubted = self._doubted(self.last, at)
         final, tentative = self._words.commit(self.last, at)
-        return self._index.final(final), tentative
+        return self._index.final(final), tentative or doubted
 
     async def hear_again(self, at: int) -> None:
         """The last grid decode in the context of a RESUME: nothing of it is said, but the next one agrees with it, as
@@ -140,7 +155,18 @@ class Hearing:
 
     def tentative(self, hypothesis: Hypothesis, at: int) -> list[HeardWord] | None:
         """The tentative words of a glimpse at `at`; None when no segment is open any more."""
-        return None if self._words is None else self._words.glimpse(hypothesis, at)
+        if self._words is None:
+            return None
+        return self._doubted(hypothesis, at) or self._words.glimpse(hypothesis, at)
+
+    def _doubted(self, hypothesis: Hypothesis, at: int) -> list[HeardWord]:
+        """The first words of a segment that only voice activity is sure of, to be shown and no more: in noise the
+        engine takes the first seconds for silence. Replacing models announce a voice with their first words, and
+        interrupt whoever speaks; they wait for the engine."""
+        assert self._words is not None, "a hypothesis is of an open segment"
+        if self._replacing or not self._words.unheard or self._voiced_frames < SURELY_VOICED:
+            return []
+        return self._words.glimpse(replace(hypothesis, words=hypothesis.doubted), at) if hypothesis.doubted else []
 
     def _window(self, start: int, at: int) -> Window:
         start = max(start, self._recording.begin)

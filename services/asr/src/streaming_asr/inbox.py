@@ -17,6 +17,10 @@ class ContractError(Exception):
     """The gateway broke the contract; the text says how, without anything spoken."""
 
 
+class HalfClosed(Exception):
+    """The gateway left while a checkpoint was open."""
+
+
 class Recording:
     """The session's audio from `begin` to `end`; old audio is dropped by `forget`."""
 

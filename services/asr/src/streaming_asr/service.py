@@ -122,10 +122,12 @@ class Recognizer(rpc.RecognizerServiceServicer):  # type: ignore[misc]
         for call in self._calls:
             call.give_way_to(opening)
         try:
-            slot = self._slots.take(resume=resume)
+            slot = self._slots.take(resume=resume, bulk=opening.traffic_class == pb.TRAFFIC_CLASS_BULK)
         except Full as full:
             self._refuse(opening, full.shortage)
             raise StreamEnd(grpc.StatusCode.RESOURCE_EXHAUSTED, str(full)) from None
+        if self._slots.crowded:
+            max((call for call in self._calls if call.bulk), key=lambda call: call.began).yield_place()
         if resume:
             self._metrics.resumed.inc()
         return slot
@@ -141,6 +143,9 @@ class Call:
     def __init__(self, requests: Any, context: Any, slot: Slot, opening: pb.Open, metrics: RecogniserMetrics) -> None:
         self._requests, self._context, self._slot, self._metrics = requests, context, slot, metrics
         self._session = opening.session_id, opening.epoch
+        self._yielded = False
+        self.began = time.monotonic()
+        self.in_bulk = opening.traffic_class == pb.TRAFFIC_CLASS_BULK
         self._owed: pb.RecognizeResponse | None = None
         self._out: asyncio.Queue[pb.RecognizeResponse] = asyncio.Queue(OUTGOING)
         self._verdict: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -161,6 +166,17 @@ class Call:
         if opening.session_id == session and opening.reason == pb.REASON_RESUME and opening.epoch > epoch:
             self._slot.free()
             self.end(StreamEnd(grpc.StatusCode.ABORTED, "the session goes on in another stream"))
+
+    @property
+    def bulk(self) -> bool:
+        """Whether it is a BULK stream that still has its place."""
+        return self.in_bulk and not self._yielded
+
+    def yield_place(self) -> None:
+        """End a BULK stream whose place a live session needs; the place is free at once."""
+        self._yielded = True
+        self._slot.free()
+        self.end(StreamEnd(grpc.StatusCode.RESOURCE_EXHAUSTED, "a live session needs the place; retry later"))
 
     def announce_draining(self, seconds: float) -> None:
         """Ask the gateway to resume elsewhere; where much waits to be written, before all that."""
@@ -197,7 +213,7 @@ class Call:
         async for request in self._requests:
             self._last_message = time.monotonic()
             inbox.take(request)
-            if request.WhichOneof("message") == "audio":
+            if request.WhichOneof("message") == "audio" and not self.in_bulk:  # nobody waits for each of its chunks
                 self._arrivals.append((inbox.recording.end, self._last_message))
         inbox.half_close()
         await asyncio.Event().wait()  # the stream ends by itself when it has heard everything

@@ -15,11 +15,11 @@ from service_kit.logs import get_logger
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 
 from streaming_asr import replies
-from streaming_asr.agreement import GLIMPSE, GRID
+from streaming_asr.agreement import GLIMPSE
 from streaming_asr.endpointing import Endpointer, Started, Stopped
 from streaming_asr.engine import SAMPLE_RATE, VAD_FRAME, EngineLostError, VoiceActivity, Window, WindowEngine
 from streaming_asr.hearing import Hearing
-from streaming_asr.inbox import Inbox
+from streaming_asr.inbox import HalfClosed, Inbox
 
 CREDIT = 2 * SAMPLE_RATE
 RENEW_AFTER = CREDIT // 2
@@ -41,10 +41,6 @@ class Offer:
     replacing: bool = False
 
 
-class HalfClosed(Exception):
-    """The gateway left while a checkpoint was open."""
-
-
 class RecognitionStream:
     """The life of one stream between its Open and its end."""
 
@@ -56,11 +52,11 @@ class RecognitionStream:
         self._send, self._offer = send, offer
         self._session = opening.session_id
         self._emit_after = opening.emit_after_sample
-        bulk = opening.traffic_class == pb.TRAFFIC_CLASS_BULK
+        self._bulk = opening.traffic_class == pb.TRAFFIC_CLASS_BULK
         self._endpointer = Endpointer(
             threshold=opening.vad_threshold,
             checkpoints_ms=opening.checkpoints_ms,
-            cap=None if bulk else opening.segment_cap_samples,  # rule 14: BULK is never asked
+            cap=None if self._bulk else opening.segment_cap_samples,  # rule 14: BULK is never asked
             number=opening.segment,
             floor=opening.segment_floor,
             open_start=opening.segment_start if opening.segment_open else None,
@@ -153,7 +149,7 @@ class RecognitionStream:
         if at % GLIMPSE == 0 and at != self._at:
             if at > self._emit_after:
                 await self._decode_on_grid(at)
-            elif at % GRID == 0 and at > self._emit_after - GRID:
+            elif at % self._hearing.grid == 0 and at > self._emit_after - self._hearing.grid:
                 await self._hearing.hear_again(at)
 
     # -- voice activity -----------------------------------------------------------------------------------------
@@ -259,10 +255,11 @@ class RecognitionStream:
     # -- words --------------------------------------------------------------------------------------------------
 
     async def _decode_on_grid(self, at: int) -> None:
-        window = self._hearing.window(at)
+        commits = at % self._hearing.grid == 0
+        window = self._hearing.window(at) if commits or not self._bulk else None  # nobody reads its tentative words
         if window is None:
             return
-        if at % GRID:
+        if not commits:
             if self._side is None or self._side.done():
                 self._side = asyncio.create_task(self._glimpse(window, at, self._endpointer.next_segment))
             return

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import httpx2
+from license_client.license import License, ProxiedLicense
+from license_client.usage import Metered, Usage, UsageReporter
+from license_client.usage_spool import UsageSpool
 from prometheus_client import CollectorRegistry
 from service_kit.http import serve_http
 from service_kit.logs import get_logger
+from service_kit.watched_file import WatchedFile
 from stack_model.api_keys import parse_keys
 from stack_model.catalogue import parse_models
 
@@ -18,7 +22,6 @@ from streaming_gateway.auth import Authenticator
 from streaming_gateway.catalogue import Catalogue
 from streaming_gateway.counts import Counts
 from streaming_gateway.gateway import Gates, Gateway
-from streaming_gateway.license import License, ProxiedLicense
 from streaming_gateway.limits import SessionLimits
 from streaming_gateway.link import Recognizers
 from streaming_gateway.metrics import GatewayMetrics
@@ -28,9 +31,6 @@ from streaming_gateway.settings import GatewaySettings
 from streaming_gateway.shares import SharedCounts, Shares
 from streaming_gateway.tls import ServingCertificate
 from streaming_gateway.tokens import parse_secrets
-from streaming_gateway.usage import Metered, Usage, UsageReporter
-from streaming_gateway.usage_spool import UsageSpool
-from streaming_gateway.watched_file import WatchedFile
 
 _log = get_logger(__name__)
 _AGAIN_SECONDS = 5.0

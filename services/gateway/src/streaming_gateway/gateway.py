@@ -8,6 +8,8 @@ from time import monotonic
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
+from license_client.license import License, LicenseRefusal
+from license_client.usage import Usage
 from service_kit.faults import place_of
 from service_kit.logs import get_logger
 from stack_model.api_keys import ApiKey
@@ -17,7 +19,6 @@ from streaming_gateway.auth import Authenticator, Caller, credential
 from streaming_gateway.catalogue import Catalogue
 from streaming_gateway.counts import Counts
 from streaming_gateway.goodbye import close, refuse
-from streaming_gateway.license import License
 from streaming_gateway.limits import SessionLimits
 from streaming_gateway.link import (
     BudgetSpentError,
@@ -35,7 +36,6 @@ from streaming_gateway.problems import GOING_AWAY, Closing, Problem, at_capacity
 from streaming_gateway.report import SessionReport
 from streaming_gateway.session import Session
 from streaming_gateway.shares import Shares
-from streaming_gateway.usage import Usage
 
 _log = get_logger(__name__)
 # Beyond the time that a session takes to tell its open turn.
@@ -151,7 +151,7 @@ class Gateway:
         if unknown:
             _log.info("unknown parameters ignored", count=len(unknown))
         if refusal := self._gates.license.refusal(_names(config), self._places.taken):
-            raise refusal
+            raise _unlicensed(refusal)
         if not self._gates.usage.can_record:
             raise unauthorized("usage cannot be recorded", "usage")
         return caller, config
@@ -174,7 +174,7 @@ class Gateway:
         await self._gates.shares.settle()
         self._places.confirm(key)
         if refusal := self._gates.license.refusal(_names(config), self._places.everywhere - 1):
-            raise refusal
+            raise _unlicensed(refusal)
 
     def _is_shared(self, key: ApiKey) -> bool:
         return key.limited or self._gates.license.limited
@@ -223,6 +223,10 @@ class Gateway:
     def _refused(self, reason: str) -> None:
         self._metrics.refused.labels(reason).inc()
         _log.info("session refused", reason=reason)
+
+
+def _unlicensed(refusal: LicenseRefusal) -> Problem:
+    return at_capacity("license_limit") if refusal.exhausted else unauthorized(refusal.reason, "license")
 
 
 def _names(config: SessionConfig) -> set[str]:

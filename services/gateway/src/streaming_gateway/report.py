@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from license_client.usage_spool import UsageEvent
 from service_kit.logs import get_logger
 
 from streaming_gateway.arrivals import Arrivals
 from streaming_gateway.metrics import GatewayMetrics
 from streaming_gateway.problems import CLIENT_GONE, Closing
-from streaming_gateway.usage_spool import UsageEvent
 from streaming_gateway.wire import WireMessage
 
 _log = get_logger(__name__)

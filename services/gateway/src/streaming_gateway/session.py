@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from license_client.usage_spool import UsageEvent
 from service_kit.faults import place_of
 from service_kit.logs import get_logger
 from streamingstack.asr.v1 import recognizer_pb2 as pb
@@ -38,7 +39,6 @@ from streaming_gateway.problems import (
 from streaming_gateway.report import SessionReport
 from streaming_gateway.silences import Silences
 from streaming_gateway.turns import Decide, Effect, Send, turn_machine
-from streaming_gateway.usage_spool import UsageEvent
 
 _log = get_logger(__name__)
 # For the open turn to be told before a close that the client did not ask for.

@@ -89,6 +89,7 @@ class ImageOverrides(SpecModel):
     asr: Image | None = Field(default=None, description="Image of recognisers on CPU.")
     asr_gpu: Image | None = Field(default=None, description="Image of recognisers with a GPU.")
     model_store: Image | None = Field(default=None, description="Image of the model store.")
+    sync_api: Image | None = Field(default=None, description="Image of the sync API.")
 
 
 class Images(SpecModel):
@@ -173,15 +174,16 @@ class Observability(SpecModel):
     pod_monitor: PodMonitor = Field(default_factory=PodMonitor, description="Metrics for the Prometheus operator.")
 
 
+def _sync_resources() -> Resources:
+    return Resources(requests={"cpu": "200m", "memory": "512Mi"}, limits={"memory": "1Gi"})
+
+
 class SyncApi(SpecModel):
-    """`POST /transcribe` for whole recordings, on the same pools."""
+    """`POST /transcribe` for whole recordings, on the same pools and never in the way of live sessions.
 
-    enabled: bool = Field(default=False, description="Not served yet: leave it out, or false.")
+    Its keys are the gateway's (gateway.auth), and so are the overrides for its pods (gateway.pods).
+    """
 
-    rules = (
-        Rule(
-            "!self.enabled",
-            "syncApi.enabled: not served yet; leave it out",
-            lambda it: not it.enabled,
-        ),
-    )
+    enabled: bool = Field(default=False, description="Whether it runs.")
+    replicas: int = Field(default=2, ge=1, le=100, description="Number of pods; each takes 8 recordings at a time.")
+    resources: Resources = Field(default_factory=_sync_resources, description="CPU and memory of one pod.")

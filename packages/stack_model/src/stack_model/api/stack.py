@@ -56,7 +56,7 @@ class Spec(SpecModel):
     images: Images = Field(default_factory=Images, description="Which images run, and where they come from.")
     tls: Tls = Field(default_factory=Tls, description="Certificates inside the stack; not served yet.")
     observability: Observability = Field(default_factory=Observability, description="Metrics and traces.")
-    sync_api: SyncApi = Field(default_factory=SyncApi, description="Whole recordings by HTTP; not served yet.")
+    sync_api: SyncApi = Field(default_factory=SyncApi, description="Whole recordings by HTTP.")
 
     rules = (
         Rule(
@@ -93,6 +93,11 @@ class Spec(SpecModel):
                 it.gateway.default_speech_model is None
                 or any(it.gateway.default_speech_model in model.speech_models for model in it.models)
             ),
+        ),
+        Rule(
+            "!self.syncApi.enabled || self.images.flavour != 'Vendor'",
+            "syncApi.enabled: it cannot speak to images of flavour: Vendor; leave it out",
+            lambda it: not it.sync_api.enabled or it.images.flavour != "Vendor",
         ),
     )
 

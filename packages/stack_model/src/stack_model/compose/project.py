@@ -19,6 +19,7 @@ from stack_model.compose.services import (
     license_proxy,
     load_balancer,
 )
+from stack_model.compose.sync_api import sync_api
 from stack_model.compose.variables import env_example
 from stack_model.compose.vendor import vendor_gateway, vendor_license_proxy, vendor_recogniser
 from stack_model.nginx import BalancerRoute
@@ -59,7 +60,7 @@ def _parts(stack: StreamingStack) -> list[Part]:
         recognisers = [vendor_recogniser(stack, model, card) for model, card in placed]
         return [vendor_gateway(stack), vendor_license_proxy(stack), balancer, *recognisers]
     pools = [part for model, card in placed for part in pool(stack, model, card)]
-    return [gateway(stack), license_proxy(stack), balancer, *pools, *model_store(stack)]
+    return [gateway(stack), *sync_api(stack), license_proxy(stack), balancer, *pools, *model_store(stack)]
 
 
 def _routes(stack: StreamingStack) -> str:

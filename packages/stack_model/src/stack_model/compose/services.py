@@ -115,7 +115,7 @@ def healthy(*services: str) -> Node:
 
 
 def gateway(stack: StreamingStack) -> Part:
-    """The only part that clients reach."""
+    """The part that clients reach; recordings go to the sync API."""
     spec = stack.spec.gateway
     reference, used = image(stack.spec.images, "gateway")
     secrets = {"token-secret": variables.TOKEN_SECRET_FILE}

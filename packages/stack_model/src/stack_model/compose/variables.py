@@ -23,6 +23,7 @@ TAG = Variable("STREAMINGSTACK_TAG", "Release of the images.", VERSION)
 GATEWAY_ADDRESS = Variable("GATEWAY_ADDRESS", "Address on which clients come in; 127.0.0.1 for a TLS proxy.", "0.0.0.0")
 GATEWAY_PORT = Variable("GATEWAY_PORT", "Port on which clients come in.", "8080")
 GATEWAY_METRICS_PORT = Variable("GATEWAY_METRICS_PORT", "Port of the gateway's metrics, on loopback.", "9090")
+SYNC_API_PORT = Variable("SYNC_API_PORT", "Port of the sync API, where recordings come in.", "8083")
 LICENSE_PROXY_PORT = Variable(
     "LICENSE_PROXY_PORT", "Port of the licence proxy's /v1/status and metrics, on loopback.", "8082"
 )

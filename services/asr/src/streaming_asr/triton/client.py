@@ -23,6 +23,7 @@ from tritonclient.grpc import aio as triton
 from tritonclient.utils import InferenceServerException
 
 from streaming_asr.engine import SAMPLE_RATE, EngineLostError, Hypothesis, Pcm, Window
+from streaming_asr.triton.bulk import BulkPlace
 from streaming_asr.triton.inputs import PROBES, hypothesis, tensor
 from streaming_asr.triton.metrics import EngineMetrics
 from streaming_asr.windows import padded
@@ -35,7 +36,7 @@ LOAD_SECONDS = 60.0
 MOST_IN_FLIGHT = 64
 DEEP = 4  # decodes that wait or run: beyond it a glimpse would come too late and delay the finals
 SMART_TURN_SAMPLES = 8 * SAMPLE_RATE
-COMMIT, GLIMPSE = 1, 2  # Triton's priorities
+COMMIT, GLIMPSE, BULK = 1, 2, 3  # Triton's priorities
 
 T = TypeVar("T")
 log = get_logger(__name__)
@@ -54,6 +55,7 @@ class TritonEngine:
         self._languages = tuple(languages)
         self._metrics = EngineMetrics(registry)
         self._free = asyncio.Semaphore(most)
+        self._bulk = BulkPlace(DEEP)
         self._decodes = 0
         self._calls: set[asyncio.Task[Any]] = set()
         self._client: Any = None
@@ -78,7 +80,11 @@ class TritonEngine:
 
     async def decode(self, window: Window) -> Hypothesis:
         """Words of the window, in order, inside it. Raises EngineLostError."""
-        return await self._decode(window, COMMIT)
+        if not window.bulk:
+            async with self._measured(window.pcm):
+                return await self._decode(window, COMMIT)
+        async with self._bulk.taken():
+            return await self._decode(window, BULK)
 
     async def glimpse(self, window: Window) -> Hypothesis | None:
         """As decode, for tentative words only: None at once when decodes queue. Raises EngineLostError."""
@@ -86,7 +92,8 @@ class TritonEngine:
             self._metrics.shed.inc()
             return None
         try:
-            return await self._decode(window, GLIMPSE)
+            async with self._measured(window.pcm):
+                return await self._decode(window, GLIMPSE)
         except _Rejected:
             self._metrics.shed.inc()
             return None
@@ -94,7 +101,7 @@ class TritonEngine:
     async def end_of_turn(self, window: Window) -> float:
         """Score, 0 to 1, that the speaker has finished at the end of the window. Raises EngineLostError."""
         pcm = window.pcm[-SMART_TURN_SAMPLES:]
-        if not len(pcm):
+        if window.bulk or not len(pcm):  # a recording has no turns
             return 0.0
         result = await self._call("smart_turn", [tensor("PCM", "INT16", pcm)], "SCORE", COMMIT)
         return float(result.reshape(-1)[0])
@@ -113,14 +120,15 @@ class TritonEngine:
             tensor("SAMPLES", "INT32", np.array([len(window.pcm)], np.int32)),
             tensor("STEERING", "UINT8", np.frombuffer(json.dumps(steering).encode(), np.uint8)),
         ]
-        async with self._measured(window.pcm):
-            result = await self._call("whisper", inputs, "HEARD", priority)
+        result = await self._call("whisper", inputs, "HEARD", priority)
         return hypothesis(json.loads(result.tobytes()), window.first_sample)
 
     @contextlib.asynccontextmanager
     async def _measured(self, pcm: Pcm) -> AsyncIterator[None]:
-        self._decodes += 1
-        self._metrics.queue_depth.set(self._decodes)
+        if not len(pcm):
+            yield
+            return
+        self._count(1)
         begin = time.monotonic()
         try:
             yield
@@ -128,8 +136,12 @@ class TritonEngine:
             self._metrics.decode_seconds.observe(took)
             self._metrics.real_time_factor.observe(took * SAMPLE_RATE / len(pcm))
         finally:
-            self._decodes -= 1
-            self._metrics.queue_depth.set(self._decodes)
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        self._decodes += change
+        self._metrics.queue_depth.set(self._decodes)
+        self._bulk.live(self._decodes)
 
     async def _call(self, model: str, inputs: list[Any], output: str, priority: int) -> Any:
         """One inference in a task of its own, so that a loss can end it. Raises EngineLostError, _Rejected."""

@@ -30,8 +30,8 @@ PROBES = {
 
 def hypothesis(heard: dict[str, Any], first_sample: int) -> Hypothesis:
     """What Whisper heard, its words at their positions in the session."""
-    words = tuple(
-        HeardWord(text, first_sample + start, first_sample + end, confidence)
-        for text, start, end, confidence in heard["words"]
+    words, doubted = (
+        tuple(HeardWord(text, first_sample + start, first_sample + end, sure) for text, start, end, sure in heard[kind])
+        for kind in ("words", "doubted")
     )
-    return Hypothesis(words, heard["language"], heard["language_confidence"])
+    return Hypothesis(words, heard["language"], heard["language_confidence"], doubted)

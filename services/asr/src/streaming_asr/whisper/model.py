@@ -44,11 +44,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Words of one window and the language they were decoded in."""
+    """Words of one window and the language they were decoded in.
+
+    Where the model holds the window for silence, `doubted` are what it would have said, and there are no words.
+    """
 
     words: list[TimedWord] = field(default_factory=list)
     language: str = ""
     language_confidence: float = 0.0
+    doubted: list[TimedWord] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +148,12 @@ class WhisperModel:
         tokens = [token for token in result.sequences_ids[0] if token < tokenizer.eot]
         tokens = tokens[: token_budget(request.samples, SAMPLE_RATE)]
         mean_log_probability = result.scores[0] * len(result.sequences_ids[0]) / (len(result.sequences_ids[0]) + 1)
-        if not tokens or is_silence(result.no_speech_prob, mean_log_probability):
+        if not tokens:
             return Heard([], spoken.language, spoken.confidence)
-        return Heard(self._timed(request, encoded, tokenizer, tokens), spoken.language, spoken.confidence)
+        words = self._timed(request, encoded, tokenizer, tokens)
+        if is_silence(result.no_speech_prob, mean_log_probability):
+            return Heard([], spoken.language, spoken.confidence, words)
+        return Heard(words, spoken.language, spoken.confidence)
 
     def _timed(self, request: Request, encoded: Any, tokenizer: Tokenizer, tokens: list[int]) -> list[TimedWord]:
         frames = -(-request.samples // MEL_HOP)

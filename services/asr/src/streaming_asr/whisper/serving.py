@@ -15,6 +15,7 @@ from streaming_asr.triton.tensors import answer, read, refuse, respond
 from streaming_asr.whisper.groups import split_evenly, together
 from streaming_asr.whisper.model import Heard, Request, WhisperModel
 from streaming_asr.whisper.settings import settings_from
+from streaming_asr.whisper.words import TimedWord
 from streaming_asr.windows import padded
 
 MOST_TOGETHER = 8  # windows of one generation: beyond it the gain is gone and the wait grows
@@ -93,6 +94,14 @@ def _read(request: Any) -> Request:
 
 
 def _reply(heard: Heard) -> bytes:
-    words = [[word.text, word.start, word.end, round(word.confidence, 4)] for word in heard.words]
-    reply = {"words": words, "language": heard.language, "language_confidence": round(heard.language_confidence, 4)}
+    reply = {
+        "words": _spelt(heard.words),
+        "language": heard.language,
+        "language_confidence": round(heard.language_confidence, 4),
+        "doubted": _spelt(heard.doubted),
+    }
     return json.dumps(reply, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _spelt(words: Sequence[TimedWord]) -> list[tuple[str, int, int, float]]:
+    return [(word.text, word.start, word.end, round(word.confidence, 4)) for word in words]

@@ -104,7 +104,7 @@ class TurnMachine(ABC):
     def _close(self, at_sample: int, config: TurnConfig) -> list[Effect]:
         """End the segment at `at_sample`, and the turn if there is one."""
         effects = self._end_of_turn(config)
-        if effects:
+        if any(isinstance(effect, Send) and effect.message.get("end_of_turn") for effect in effects):
             self._turn_order += 1
         self._forget(at_sample)
         return effects
@@ -143,7 +143,7 @@ class TurnMachine(ABC):
 
     @abstractmethod
     def _end_of_turn(self, config: TurnConfig) -> list[Effect]:
-        """The message or messages that end the turn; none without words."""
+        """The message or messages that end the turn; without words it stays open, and what was shown is taken back."""
 
     @abstractmethod
     def _forget(self, at_sample: int) -> None:

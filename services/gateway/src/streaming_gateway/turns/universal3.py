@@ -25,10 +25,12 @@ class Universal3Turns(TurnMachine):
         self._voice_sent = False
         self._shown = ""
         self._last_partial: int | None = None
+        self._paced: TurnConfig | None = None
 
     def _voice_began(self, started: pb.SpeechStarted) -> None:
         if self._voice is None:
             self._voice = started
+            self._paced = self._timeline.at(started.at_sample)
 
     def _voice_ended(self, stopped: pb.SpeechStopped) -> None:
         """Nothing depends on it."""
@@ -43,9 +45,11 @@ class Universal3Turns(TurnMachine):
         return sent
 
     def _partial_due(self, config: TurnConfig) -> float:
+        """From where on words are worth a partial. A change of the pace counts from the next turn on."""
+        pace = self._paced or config
         if self._last_partial is None:
-            return (self._began() or 0) + (config.interruption_delay + _DELAY_MS) * SAMPLES_PER_MS
-        return self._last_partial + _BETWEEN_PARTIALS if config.continuous_partials else float("inf")
+            return (self._began() or 0) + (pace.interruption_delay + _DELAY_MS) * SAMPLES_PER_MS
+        return self._last_partial + _BETWEEN_PARTIALS if pace.continuous_partials else float("inf")
 
     def _take(self, words: Iterable[pb.Word], config: TurnConfig) -> None:
         self._heard = self._as_shown(words, config)
@@ -70,9 +74,18 @@ class Universal3Turns(TurnMachine):
     def _end_of_turn(self, config: TurnConfig) -> list[Effect]:
         text = self._text()
         if not text:
-            return []
+            return self._taken_back()
         ended = self._turn(text, final=True, language=self._spoken_language(config))
-        return [*self._started(), Send(ended, self._heard[-1].end_sample)]
+        effects: list[Effect] = [*self._started(), Send(ended, self._heard[-1].end_sample)]
+        self._voice_sent = False
+        return effects
+
+    def _taken_back(self) -> list[Effect]:
+        """The turn that was announced for nothing stays open: SpeechStarted comes once a turn, and no turn is empty."""
+        if not self._shown:
+            return []
+        self._heard = []
+        return [Send(self._turn("", final=False), self._began())]
 
     def _started(self) -> list[Effect]:
         """SpeechStarted, once a turn."""
@@ -104,6 +117,6 @@ class Universal3Turns(TurnMachine):
         self._floor_ms = self._heard[-1].end_ms if self._heard else self._floor_ms
         self._heard = []
         self._voice = None
-        self._voice_sent = False
         self._shown = ""
         self._last_partial = None
+        self._paced = None

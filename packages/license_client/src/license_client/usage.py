@@ -13,7 +13,7 @@ from prometheus_client import Gauge
 from pydantic import BaseModel, ValidationError
 from service_kit.logs import get_logger
 
-from streaming_gateway.usage_spool import UsageEvent, UsageSpool
+from license_client.usage_spool import UsageEvent, UsageSpool
 
 _log = get_logger(__name__)
 FLUSH_SECONDS = 5.0

@@ -10,13 +10,19 @@ import httpx2
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from service_kit.logs import get_logger
 
-from streaming_gateway.problems import Problem, at_capacity, unauthorized
-
 _log = get_logger(__name__)
 POLL_SECONDS = 5.0
 _FIRST_POLL_SECONDS = 0.5
 # A verdict without any trust window holds this long while the proxy is away.
 _UNSAID_TRUST_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class LicenseRefusal:
+    """Why a session is refused; `exhausted`: for want of sessions, not of a licence."""
+
+    reason: str
+    exhausted: bool = False
 
 
 class ProxyStatus(BaseModel):
@@ -52,18 +58,18 @@ class LicenseView:
     terms: LicenseTerms = field(default_factory=LicenseTerms)
     seen_at: datetime | None = None
 
-    def refusal(self, now: datetime, names: set[str], sessions: int) -> Problem | None:
+    def refusal(self, now: datetime, names: set[str], sessions: int) -> LicenseRefusal | None:
         """Why a new session of the model called `names` beside `sessions` open ones is refused; None: it is not."""
         if self.status is None or self.seen_at is None:
-            return unauthorized("license not checked yet", "license")
+            return LicenseRefusal("license not checked yet")
         if self.status.state == "Failed" or self._has_ended(now):
-            return unauthorized("license not valid", "license")
+            return LicenseRefusal("license not valid")
         if now >= self._trusted_until(self.status, self.seen_at):
-            return unauthorized("license cannot be checked", "license")
+            return LicenseRefusal("license cannot be checked")
         if not self.terms.covers(names):
-            return unauthorized("model not licensed", "license")
+            return LicenseRefusal("model not licensed")
         if self.terms.session_limit is not None and sessions >= self.terms.session_limit:
-            return at_capacity("license_limit")
+            return LicenseRefusal("as many sessions as the license allows are open", exhausted=True)
         return None
 
     def _trusted_until(self, status: ProxyStatus, seen_at: datetime) -> datetime:
@@ -88,7 +94,7 @@ class License:
         """Whether it is for so many sessions only."""
         return False
 
-    def refusal(self, names: set[str], sessions: int) -> Problem | None:
+    def refusal(self, names: set[str], sessions: int) -> LicenseRefusal | None:
         """See LicenseView.refusal."""
         return None
 
@@ -116,7 +122,7 @@ class ProxiedLicense(License):
         """Whether it is for so many sessions only."""
         return self._view.terms.session_limit is not None
 
-    def refusal(self, names: set[str], sessions: int) -> Problem | None:
+    def refusal(self, names: set[str], sessions: int) -> LicenseRefusal | None:
         """See LicenseView.refusal."""
         return self._view.refusal(self._clock(), names, sessions)
 

@@ -1,0 +1,126 @@
+"""A whole sync API, put together from its settings."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import httpx2
+from license_client.license import License, ProxiedLicense
+from license_client.usage import Usage, UsageReporter
+from license_client.usage_spool import UsageSpool
+from prometheus_client import CollectorRegistry
+from service_kit.http import metrics_app, serve_http
+from service_kit.logs import get_logger
+from service_kit.watched_file import WatchedFile
+from stack_model.api_keys import ApiKey, parse_keys
+from stack_model.catalogue import parse_models
+
+from streaming_sync_api.audio import Lengths
+from streaming_sync_api.auth import Authenticator
+from streaming_sync_api.choice import Models
+from streaming_sync_api.metrics import SyncMetrics
+from streaming_sync_api.recognisers import Recognisers
+from streaming_sync_api.server import sync_app
+from streaming_sync_api.service import Gates, Limits, SyncApi
+from streaming_sync_api.settings import SyncSettings
+
+_log = get_logger(__name__)
+_AGAIN_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class RunningSyncApi:
+    """`port` and `metrics_port` are the bound ones."""
+
+    api: SyncApi
+    port: int
+    metrics_port: int
+
+
+@contextlib.asynccontextmanager
+async def run_sync_api(settings: SyncSettings) -> AsyncIterator[RunningSyncApi]:
+    """A sync API that serves while the context is open. Raises OSError or ValueError naming what cannot be used."""
+    registry = CollectorRegistry()
+    metrics = SyncMetrics(registry, settings.max_requests)
+    async with contextlib.AsyncExitStack() as stack:
+        recognisers = Recognisers(
+            settings.endpoints,
+            inference_seconds=settings.inference_seconds,
+            queue_seconds=settings.queue_seconds,
+            ended=lambda reason: metrics.streams_ended.labels(reason).inc(),
+            check_contract=settings.check_contract,
+        )
+        stack.push_async_callback(recognisers.close)
+        license_, usage = await _proxied(settings, metrics, stack)
+        gates = Gates(Authenticator(_keys(settings)), license_, usage, _models(settings))
+        api = SyncApi(gates, _limits(settings), recognisers, metrics)
+        for work in (license_.watch, usage.run, api.warm_up):
+            stack.push_async_callback(_stop, asyncio.create_task(_keep_up(work)))
+        metrics_port = await stack.enter_async_context(
+            serve_http(metrics_app(registry), settings.host, settings.metrics_port)
+        )
+        port = await stack.enter_async_context(serve_http(sync_app(api, metrics), settings.host, settings.port))
+        yield RunningSyncApi(api, port, metrics_port)
+        await usage.flush()
+
+
+async def _proxied(
+    settings: SyncSettings, metrics: SyncMetrics, stack: contextlib.AsyncExitStack
+) -> tuple[License, Usage]:
+    if not settings.license_endpoint:
+        _log.warning("no licence proxy configured: development, recordings are neither checked nor metered")
+        return License(), Usage()
+    client = await stack.enter_async_context(
+        httpx2.AsyncClient(base_url=settings.license_endpoint, timeout=5, trust_env=False)
+    )
+    if settings.spool_dir is None:
+        _log.warning("no SPOOL_DIR: undelivered usage is kept in memory only")
+    spool = UsageSpool(settings.spool_dir, settings.spool_sessions)
+    stack.callback(spool.close)
+    # A recording is metered once, when it was heard: none is open.
+    return ProxiedLicense(client), UsageReporter(spool, client, lambda: [], metrics.usage_refused)
+
+
+def _limits(settings: SyncSettings) -> Limits:
+    return Limits(
+        requests=settings.max_requests,
+        request_bytes=settings.max_request_bytes,
+        lengths=Lengths(settings.min_audio_ms, settings.max_audio_ms),
+        upload_seconds=settings.upload_seconds,
+        quiet_seconds=settings.quiet_seconds,
+    )
+
+
+def _models(settings: SyncSettings) -> Callable[[], Models]:
+    def read(text: str) -> Models:
+        return Models(tuple(parse_models(text)), settings.default_speech_model)
+
+    if settings.models_file is not None:
+        return WatchedFile(settings.models_file, read).content
+    if settings.models is None:
+        raise ValueError("GATEWAY_MODELS or GATEWAY_MODELS_FILE: give the list of {speech_model, route} to serve")
+    fixed = read(settings.models)
+    return lambda: fixed
+
+
+def _keys(settings: SyncSettings) -> Callable[[], list[ApiKey]] | None:
+    if settings.api_keys_file is None:
+        return None
+    return WatchedFile(settings.api_keys_file, parse_keys).content
+
+
+async def _keep_up(work: Callable[[], Awaitable[None]]) -> None:
+    """Requests must not fail because of what runs beside them: a failure is logged and the work begun anew."""
+    while True:
+        try:
+            await work()
+            return
+        except Exception as failure:  # noqa: BLE001
+            _log.error("background work failed", work=work.__qualname__, kind=type(failure).__name__)
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
