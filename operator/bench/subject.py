@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from population import say
+from stack_model.release import IMAGE_NAMES
 
 # What answers for all pods of a bench.
 SPEAKING = [sys.executable, str(Path(__file__).with_name("talking_pods.py"))]
@@ -106,12 +107,11 @@ def free_port() -> int:
 def operator(kubeconfig: Path, *, resync_seconds: int = 300) -> Iterator[Subject]:
     """The operator as a process."""
     port = free_port()
-    images = ("GATEWAY", "LICENSE_PROXY", "LOAD_BALANCER", "ASR", "ASR_GPU", "MODEL_STORE")
     environment = {
         "KUBECONFIG": str(kubeconfig),
         "PROBE_PORT": str(port),
         "RESYNC_SECONDS": str(resync_seconds),
-        **{f"IMAGE_{part}": f"streamingstack/{part.lower()}:bench" for part in images},
+        **{f"IMAGE_{part.upper()}": f"streamingstack/{part}:bench" for part in IMAGE_NAMES},
     }
     with process([sys.executable, "-m", "streaming_operator", "run"], environment) as child:
         yield Subject(child, port)

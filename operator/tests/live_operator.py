@@ -18,10 +18,11 @@ import yaml
 from e2e_cluster.errors import ClusterError
 from e2e_cluster.kubernetes_api import KubernetesApi
 from license_token import SigningKey, development_claims, issue
+from stack_model.release import IMAGE_NAMES
 
 # A machine with two cores may be busy with everything else.
 PATIENCE_SECONDS = 120.0
-IMAGES = ("GATEWAY", "LICENSE_PROXY", "LOAD_BALANCER", "ASR", "ASR_GPU", "MODEL_STORE")
+IMAGES = tuple(part.upper() for part in IMAGE_NAMES)
 CHILD_KINDS = (
     "configmaps,secrets,services,persistentvolumeclaims,deployments.apps,statefulsets.apps,networkpolicies.networking.k8s.io,"
     "poddisruptionbudgets.policy,horizontalpodautoscalers.autoscaling,ingresses.networking.k8s.io"
