@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from license_client.usage import UsageReporter, refused_events
 from license_client.usage_spool import UsageEvent, UsageSpool
 from prometheus_client import CollectorRegistry
+from service_kit.background import in_background
 from stand_in_proxy import Proxy, outcome, ready
-from streaming_gateway.app import _keep_up
 from streaming_gateway.metrics import GatewayMetrics
 from streamingstack_bench.wire_client import wire_client
 
@@ -180,13 +180,10 @@ async def test_work_that_failed_and_is_begun_anew_ends_no_live_session(proxy: Pr
         reports = UsageReporter(spool, client, sessions, GatewayMetrics(CollectorRegistry()).usage_refused)
         with pytest.MonkeyPatch.context() as quick:
             quick.setattr("license_client.usage.FLUSH_SECONDS", 0.02)
-            quick.setattr("streaming_gateway.app._AGAIN_SECONDS", 0.02)
-            working = asyncio.create_task(_keep_up(reports.run))
-            async with asyncio.timeout(10):
+            quick.setattr("service_kit.background._AGAIN_SECONDS", 0.02)
+            async with in_background(reports.run), asyncio.timeout(10):
                 while failed < 3:
                     await asyncio.sleep(0.01)
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
     kept = {one.session_id: (one.sequence, one.ended) for one in spool.oldest(10)}
     assert kept == {"of the process before": (8, True), "live": (2, False)}
 

@@ -1,9 +1,8 @@
 """A whole gateway, put together from its settings."""
 
-import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -12,6 +11,7 @@ from license_client.license import License, ProxiedLicense
 from license_client.usage import Metered, Usage, UsageReporter
 from license_client.usage_spool import UsageSpool
 from prometheus_client import CollectorRegistry
+from service_kit.background import in_background
 from service_kit.http import serve_http
 from service_kit.logs import get_logger
 from service_kit.watched_file import WatchedFile
@@ -33,7 +33,6 @@ from streaming_gateway.tls import ServingCertificate
 from streaming_gateway.tokens import parse_secrets
 
 _log = get_logger(__name__)
-_AGAIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,9 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGateway
         limits = SessionLimits(settings.max_session_seconds, settings.max_backlog_seconds, settings.max_unread_bytes)
         gateway = Gateway(gates, recognizers, limits, metrics)
         certificate = _certificate(settings)
-        for work in (license_.watch, usage.run, shares.run, *([certificate.watch] if certificate else [])):
-            stack.push_async_callback(_stop, asyncio.create_task(_keep_up(work)))
+        await stack.enter_async_context(
+            in_background(license_.watch, usage.run, shares.run, *([certificate.watch] if certificate else []))
+        )
         metrics_port = await stack.enter_async_context(
             serve_http(metrics_and_orders(registry, gateway, settings.pod_uid), settings.host, settings.metrics_port)
         )
@@ -132,19 +132,3 @@ def _shares(settings: GatewaySettings, mine: Callable[[], Counts], stack: contex
     # A process that is started anew in its pod takes over what the one before it had; the uid itself is for the pod.
     holder = hashlib.sha256(settings.pod_uid.encode()).hexdigest()[:32] if settings.pod_uid else str(uuid4())
     return SharedCounts(client, holder, mine)
-
-
-async def _keep_up(work: Callable[[], Awaitable[None]]) -> None:
-    """Sessions must not end because of what runs beside them: a failure is logged and the work begun anew."""
-    while True:
-        try:
-            await work()
-            return
-        except Exception as failure:  # noqa: BLE001
-            _log.error("background work failed", work=work.__qualname__, kind=type(failure).__name__)
-            await asyncio.sleep(_AGAIN_SECONDS)
-
-
-async def _stop(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

@@ -1,8 +1,7 @@
 """A whole sync API, put together from its settings."""
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import httpx2
@@ -10,6 +9,7 @@ from license_client.license import License, ProxiedLicense
 from license_client.usage import Usage, UsageReporter
 from license_client.usage_spool import UsageSpool
 from prometheus_client import CollectorRegistry
+from service_kit.background import in_background
 from service_kit.http import metrics_app, serve_http
 from service_kit.logs import get_logger
 from service_kit.watched_file import WatchedFile
@@ -26,7 +26,6 @@ from streaming_sync_api.service import Gates, Limits, SyncApi
 from streaming_sync_api.settings import SyncSettings
 
 _log = get_logger(__name__)
-_AGAIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,7 @@ async def run_sync_api(settings: SyncSettings) -> AsyncIterator[RunningSyncApi]:
         license_, usage = await _proxied(settings, metrics, stack)
         gates = Gates(Authenticator(_keys(settings)), license_, usage, _models(settings))
         api = SyncApi(gates, _limits(settings), recognisers, metrics)
-        for work in (license_.watch, usage.run, api.warm_up):
-            stack.push_async_callback(_stop, asyncio.create_task(_keep_up(work)))
+        await stack.enter_async_context(in_background(license_.watch, usage.run, api.warm_up))
         metrics_port = await stack.enter_async_context(
             serve_http(metrics_app(registry), settings.host, settings.metrics_port)
         )
@@ -108,19 +106,3 @@ def _keys(settings: SyncSettings) -> Callable[[], list[ApiKey]] | None:
     if settings.api_keys_file is None:
         return None
     return WatchedFile(settings.api_keys_file, parse_keys).content
-
-
-async def _keep_up(work: Callable[[], Awaitable[None]]) -> None:
-    """Requests must not fail because of what runs beside them: a failure is logged and the work begun anew."""
-    while True:
-        try:
-            await work()
-            return
-        except Exception as failure:  # noqa: BLE001
-            _log.error("background work failed", work=work.__qualname__, kind=type(failure).__name__)
-            await asyncio.sleep(_AGAIN_SECONDS)
-
-
-async def _stop(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
