@@ -208,8 +208,9 @@ def test_a_deployment_made_anew_is_as_large_as_it_was(space: Namespace, provider
         space.patch("hpa", GATEWAY, wish, "--subresource=status")
     for name, size in ((GATEWAY, 5), (POOL, 3)):
         uid = (space.get("deployment", name) or {})["metadata"]["uid"]
-        space.kubectl("delete", "deployment", name, f"--cascade={cascade}")
-        again = until(f"{name} is made anew", partial(_another, space, name, uid))
+        # How long the garbage collector takes to orphan is its own affair.
+        space.kubectl("delete", "deployment", name, f"--cascade={cascade}", "--wait=false")
+        again = until(f"{name} is made anew", partial(_another, space, name, uid), 300)
         assert again["spec"]["replicas"] >= size
         assert again["metadata"]["generation"] <= 2, "made with its size, not sized afterwards"
     assert _desired(space)[1] == 3

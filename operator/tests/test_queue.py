@@ -202,6 +202,23 @@ async def test_a_wished_delay_brings_the_key_back() -> None:
     worker.cancel()
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_worker_ends_when_it_is_cancelled_while_a_key_wakes_it(turns: int) -> None:
+    """`asyncio.wait_for` of Python 3.11 forgot the cancellation then, and the operator did not stop."""
+    queue = KeyQueue(asyncio.get_running_loop().time)
+    worker = asyncio.create_task(queue.work(lambda _: asyncio.sleep(0)))
+    queue.add(A, delay=60)
+    await asyncio.sleep(0.01)
+    queue.add(B, delay=60)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    worker.cancel()
+    await asyncio.wait({worker}, timeout=1)
+    ended = worker.cancelled()
+    worker.cancel()
+    assert ended
+
+
 async def test_a_resync_adds_every_key() -> None:
     queue = KeyQueue(asyncio.get_running_loop().time)
     seen = []

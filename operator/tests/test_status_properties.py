@@ -71,6 +71,7 @@ def observed(stack: StreamingStack) -> st.SearchStrategy[Observed]:
         license_proxy=PODS,
         load_balancer=PODS,
         model_store=PODS,
+        sync_api=PODS,
         models=st.fixed_dictionaries({}, optional={model.name: PODS for model in stack.spec.models}),
         license_state=st.none() | st.sampled_from(["Ready", "Connected", "TrustBased", "Failed", "Else"]),
         trust_expiration=st.none() | TIMES,
@@ -103,6 +104,7 @@ def test_the_scenes_cover_every_field_of_the_facts() -> None:
     assert {field.name for field in fields(Observed)} == {
         "gateway", "license_proxy", "load_balancer", "model_store", "models", "license_state", "trust_expiration",
         "usage_backlog", "digests", "fetch_errors", "failures", "scaling_blocked", "route_accepted", "gateway_held",
+        "sync_api",
     }  # fmt: skip
 
 

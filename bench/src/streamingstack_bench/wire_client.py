@@ -56,7 +56,8 @@ class WireClient:
     async def next(self, seconds: float = _PATIENCE_SECONDS) -> Message | None:
         """The next message, checked; None when the server closed, whose code and reason are checked too."""
         try:
-            frame = await asyncio.wait_for(self.connection.recv(), seconds)
+            async with asyncio.timeout(seconds):
+                frame = await self.connection.recv()
         except ConnectionClosed:
             code, reason = self.connection.close_code or 1006, self.connection.close_reason or ""
             self.closed = (code, reason)

@@ -142,7 +142,8 @@ async def _next(connection: ClientConnection, sender: "asyncio.Task[None]") -> s
         await asyncio.wait({receiving, sender}, return_when=asyncio.FIRST_COMPLETED)
         if sender.done():
             sender.result()
-        return await asyncio.wait_for(receiving, _QUIET_SECONDS)
+        async with asyncio.timeout(_QUIET_SECONDS):
+            return await receiving
     except TimeoutError:
         raise CommandError(f"the server said nothing for {_QUIET_SECONDS:.0f} s after the last audio") from None
     finally:

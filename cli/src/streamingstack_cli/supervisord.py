@@ -94,7 +94,8 @@ class Supervisord:
             # Killed as the last resort: its children ask the kernel for SIGTERM when it ends.
             end()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
+                async with asyncio.timeout(_STOP_SECONDS):
+                    await self._process.wait()
         self._socket.unlink(missing_ok=True)
 
     async def _ask(self, question: Callable[[Any], Any]) -> Any:

@@ -5,6 +5,7 @@ Nothing is ever lost: a key that is added while it is being reconciled runs agai
 """
 
 import asyncio
+import contextlib
 import heapq
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -171,10 +172,9 @@ class KeyQueue:
                 return key
             self._changed.clear()
             due = self._schedule.next_due()
-            try:
-                await asyncio.wait_for(self._changed.wait(), None if due is None else max(0.0, due - now))
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if due is None else max(0.0, due - now)):
+                    await self._changed.wait()
 
 
 def _told(key: Key) -> dict[str, str]:

@@ -87,7 +87,8 @@ class UsageReporter(Usage):
         while True:
             await self.flush()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), FLUSH_SECONDS)
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self._wanted.wait()
             self._wanted.clear()
 
     async def flush(self) -> None:

@@ -127,7 +127,8 @@ class Gateway:
         for session in self.sessions:
             session.drain()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._places.empty.wait(), _LAST_SECONDS)
+            async with asyncio.timeout(_LAST_SECONDS):
+                await self._places.empty.wait()
 
     def drain_sooner(self, seconds: float) -> bool:
         """A drain under way goes on for at most so long from now; False: there is none that waits for sessions."""

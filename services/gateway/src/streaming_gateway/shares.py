@@ -92,7 +92,8 @@ class SharedCounts(Shares):
             if not self._reachable:
                 await asyncio.sleep(_AGAIN_SECONDS)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), EVERY_SECONDS)
+                async with asyncio.timeout(EVERY_SECONDS):
+                    await self._wanted.wait()
 
     async def report(self) -> None:
         """Tell once; a proxy that is away changes nothing."""

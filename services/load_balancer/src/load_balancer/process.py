@@ -114,7 +114,8 @@ class Nginx:
         """End it and its streams now."""
         self._signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(self.wait(), 5)
+            async with asyncio.timeout(5):
+                await self.wait()
         except TimeoutError:
             self._signal(signal.SIGKILL)
             await self.wait()

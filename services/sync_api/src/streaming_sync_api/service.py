@@ -94,7 +94,8 @@ class SyncApi:
         await asyncio.sleep(linger)
         self._closed = True
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
 
     async def transcribe(self, upload: Upload) -> dict[str, Any]:
         """The answer to one request. Raises SyncProblem."""

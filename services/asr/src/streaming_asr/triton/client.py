@@ -212,7 +212,8 @@ class TritonEngine:
                 log.error("the watch failed", kind=type(failure).__name__, place=place_of(failure))
                 self._lose("it cannot be examined")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), POLL_SECONDS)
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._look.wait()
 
     async def _examine(self) -> None:
         if not await self._is_serving():
