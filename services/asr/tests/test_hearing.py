@@ -59,6 +59,51 @@ async def test_where_nobody_was_heard_before_an_empty_decode_is_not_done_twice()
     assert len(engine.windows) == 1
 
 
+@dataclass
+class Polyglot:
+    """Says in which languages it is to hear."""
+
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    async def decode(self, window: Window) -> Hypothesis:
+        self.asked.append(window.language_codes)
+        return Hypothesis()
+
+    async def glimpse(self, window: Window) -> Hypothesis | None:
+        return await self.decode(window)
+
+    async def end_of_turn(self, window: Window) -> float:
+        return 0.5
+
+
+@pytest.mark.parametrize(
+    ("update_at", "heard_in"),
+    [
+        (0, [("fr",), ("fr",), ("fr",)]),  # before the segment
+        (1, [("fr",), ("fr",), ("fr",)]),  # at its start
+        (2, [("en",), ("en",), ("fr",)]),  # within it: from the next one on
+    ],
+)
+async def test_other_languages_count_from_the_next_turn_on(update_at: int, heard_in: list[tuple[str, ...]]) -> None:
+    engine, recording = Polyglot(), Recording(0)
+    recording.append(bytes(2 * END))
+    hearing = Hearing(pb.Open(language_codes=["en"]), engine, recording, replacing=True)
+    update = pb.Update(at_sample=update_at * SAMPLE_RATE, language_codes=pb.LanguageCodes(codes=["fr"]))
+    if update_at == 0:
+        hearing.steer(update)
+    hearing.begin(Segment(0, SAMPLE_RATE, 0))
+    if update_at > 0:
+        hearing.steer(update)
+    for at in (3, 4):
+        hearing.voiced()
+        await hearing.close(at * SAMPLE_RATE)
+    hearing.end()
+    hearing.begin(Segment(1, 5 * SAMPLE_RATE, 4 * SAMPLE_RATE))
+    hearing.voiced()
+    await hearing.close(6 * SAMPLE_RATE)
+    assert engine.asked == heard_in
+
+
 FRAMES = SURELY_VOICED
 DOUBTED = HeardWord("whispered", 3 * SAMPLE_RATE, 4 * SAMPLE_RATE, 0.3)
 HEARD = HeardWord("spoken", 3 * SAMPLE_RATE, 4 * SAMPLE_RATE, 0.9)

@@ -41,6 +41,7 @@ class Hearing:
             keyterms=tuple(opening.keyterms),
             bulk=bulk,
         )
+        self._next_languages: tuple[str, ...] | None = None
         self._segment: Segment | None = None
         self._words: SegmentWords | None = None
         self._closing: list[HeardWord] = []
@@ -82,8 +83,14 @@ class Hearing:
         if not self._replacing:
             self._voiced_since_grid = self._voiced_since_close = False
 
+    def _take_languages(self) -> None:
+        if self._next_languages is not None:
+            self._steering = replace(self._steering, language_codes=self._next_languages)
+            self._next_languages = None
+
     def end(self) -> None:
         """The segment ended; its words are context for the next."""
+        self._take_languages()
         self._before = self._words.ending(self._closing) if self._words is not None else []
         self._segment = self._words = None
         self._voiced_frames = 0
@@ -95,9 +102,14 @@ class Hearing:
         self._voiced_frames += 1
 
     def steer(self, update: pb.Update) -> None:
-        """Languages, prompt and keyterms from here on; what the update leaves out stays."""
+        """Prompt and keyterms from here on, languages too unless a segment is open: then from the next one on.
+
+        What the update leaves out stays.
+        """
         if update.HasField("language_codes"):
-            self._steering = replace(self._steering, language_codes=tuple(update.language_codes.codes))
+            self._next_languages = tuple(update.language_codes.codes)
+            if self._segment is None or update.at_sample <= self._segment.start:
+                self._take_languages()
         if update.HasField("prompt"):
             self._steering = replace(self._steering, prompt=update.prompt)
         if update.HasField("keyterms"):

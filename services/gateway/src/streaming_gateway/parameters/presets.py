@@ -24,6 +24,11 @@ class Preset:
 _UNIVERSAL = Preset(min_turn_silence=400, max_turn_silence=1280, vad_threshold=0.4)
 _REALTIME_PRO = Preset(min_turn_silence=100, max_turn_silence=1000, vad_threshold=0.3)
 _UNIVERSAL_3 = Preset(min_turn_silence=128, max_turn_silence=1536, vad_threshold=0.3, continuous_partials=True)
+_MODES: dict[Mode, Preset] = {
+    "min_latency": replace(_UNIVERSAL_3, interruption_delay=0),
+    "balanced": _UNIVERSAL_3,
+    "max_accuracy": replace(_UNIVERSAL_3, min_turn_silence=800),
+}
 
 
 def preset(family: Family, speech_model: str, mode: Mode | None) -> Preset:
@@ -32,4 +37,4 @@ def preset(family: Family, speech_model: str, mode: Mode | None) -> Preset:
         return _UNIVERSAL
     if speech_model.startswith("u3-rt-pro"):
         return _REALTIME_PRO
-    return replace(_UNIVERSAL_3, min_turn_silence=800) if mode == "max_accuracy" else _UNIVERSAL_3
+    return _MODES[mode or "balanced"]
