@@ -64,10 +64,16 @@ class Listener:
 
 def recording(folder: Path) -> tuple[bytes, str]:
     """The first recording of a folder, 16 kHz mono s16le, and what is said in it."""
-    entry = json.loads((folder / "manifest.jsonl").read_text().splitlines()[0])
-    samples, rate = soundfile.read(folder / entry["file"], dtype="int16")
+    path, said = first_recording(folder)
+    samples, rate = soundfile.read(path, dtype="int16")
     assert rate == RATE
-    return samples.tobytes(), entry["reference"]
+    return samples.tobytes(), said
+
+
+def first_recording(folder: Path) -> tuple[Path, str]:
+    """The same as a file, and what is said in it."""
+    entry = json.loads((folder / "manifest.jsonl").read_text().splitlines()[0])
+    return folder / entry["file"], entry["reference"]
 
 
 def wrong(heard: Listener, said: str) -> float:

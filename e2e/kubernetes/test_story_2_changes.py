@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import assemblyai as aai
 import pytest
 from built_images import built_images, renamed
 from e2e_cluster.door import Door
-from listener import ENGLISH, MULTILINGUAL, PRO
+from listener import ENGLISH, MOST_WRONG, MULTILINGUAL, PRO, error_rate, first_recording
 from live_namespace import until
-from live_session import hear_side_by_side, refusal, uncut_session
+from live_session import hear_side_by_side, refusal, transcription, uncut_session
 from operated_stack import OperatedStack, ending, example, issued, through_gateway, through_ingress
 from plain_stack import STARTUP_SECONDS, is_served
 
@@ -43,6 +44,23 @@ def test_a_third_model_comes_by_an_edit_and_all_three_hear_side_by_side(
         until("all three models are available", are_there, STARTUP_SECONDS, otherwise=speech.tell)
     until("the gateway takes the third", lambda: refusal(speech, PRO) is None, FOLLOWED_SECONDS)
     hear_side_by_side([(speech, model) for model in (ENGLISH, MULTILINGUAL, PRO)], recordings)
+
+
+def test_whole_recordings_are_taken_once_an_edit_asks_for_it_and_no_longer_once_it_does_not(
+    speech: OperatedStack, recordings: Path
+) -> None:
+    with uncut_session(speech, recordings):
+        speech.patch({"syncApi": {"enabled": True, "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}}}})
+        until("the sync API is ready", lambda: speech.ready_pods("sync-api"), STARTUP_SECONDS, otherwise=speech.tell)
+    path, said = first_recording(recordings)
+    heard = until("it is served", lambda: transcription(speech, speech.first_key(), path), FOLLOWED_SECONDS)
+    assert error_rate(heard, said) <= MOST_WRONG
+    with pytest.raises(aai.AssemblyAIError, match="invalid API key"):
+        transcription(speech, "somebody-else", path)
+    speech.patch({"syncApi": {"enabled": False}})
+    until("its pods are gone", lambda: not speech.everything("sync-api"), ROLLED_SECONDS, otherwise=speech.tell)
+    until("its route is gone", lambda: transcription(speech, speech.first_key(), path) is None, FOLLOWED_SECONDS)
+    speech.await_condition("Progressing", "False", FOLLOWED_SECONDS, "Complete")
 
 
 def test_a_model_that_is_taken_out_drains_and_the_others_go_on(
