@@ -153,6 +153,19 @@ STACK: dict[str, list[Panel]] = {
         ),
         Panel("Triton serves", {"{{pod}}": "min by (pod) (streaming_asr_engine_up@)"}),
     ],
+    "Recordings (sync API)": [
+        Panel(
+            "Recordings in work and room",
+            {"in work": "sum(streaming_sync_requests_active@)", "room": "sum(streaming_sync_requests_capacity@)"},
+        ),
+        Panel(
+            "Answers",
+            {"{{status}} {{code}}": _rate("streaming_sync_answers_total", "status, code")},
+            "reqps",
+            "`capacity_exceeded`: live sessions left no place within the time that a recording waits.",
+        ),
+        Panel("From a recording's last byte to its words", _quantiles("streaming_sync_inference_seconds"), "s"),
+    ],
     "Licence, usage, models on disk": [
         Panel(
             "Days of the licence",

@@ -12,6 +12,7 @@ from streaming_asr.triton.metrics import EngineMetrics
 from streaming_gateway.link.metrics import LinkMetrics
 from streaming_gateway.metrics import GatewayMetrics
 from streaming_operator.metrics import OperatorMetrics
+from streaming_sync_api.metrics import SyncMetrics
 
 _SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 _NAME = re.compile(r"(?<![\w.\"$-])([a-z][a-z0-9]*(?:_[a-z0-9]+)+|up)(?=[{\[\s)]|$)")
@@ -25,6 +26,7 @@ def _families() -> Iterator[tuple[str, str]]:
     LinkMetrics(registry)
     RecogniserMetrics(registry, 1)
     EngineMetrics(registry)
+    SyncMetrics(registry, 1)
     store = StoreMetrics()
     store.show(list, lambda: (1, 2))
     ours = (ProxyMetrics().registry, OperatorMetrics().registry, AdapterMetrics().registry)

@@ -24,6 +24,7 @@ GATEWAY = f'{STACK}, component="gateway", pod="g-1"'
 OTHER = f'{STACK}, component="gateway", pod="g-2"'
 POOL = f'{STACK}, component="asr", pool="en", pod="a-1"'
 LEAVING = f'{STACK}, component="asr", pool="en", pod="a-2"'
+SYNC = f'{STACK}, component="sync-api", pod="s-1"'
 PROXY = f'{STACK}, component="license-proxy", pod="p-0"'
 STORE = f'{STACK}, component="model-store", pod="m-1"'
 CONDITION = f'streaming_operator_stack_condition{{{STACK}, type="%s"}}'
@@ -124,6 +125,20 @@ CASES = [
         BY_STACK,
     ),
     Case(
+        "StreamingRecordingsFail",
+        {
+            f'streaming_sync_answers_total{{{SYNC}, status="503", code="capacity_exceeded"}}': "0+2x40",
+            f'streaming_sync_answers_total{{{SYNC}, status="200", code=""}}': "0+30x40",
+        },
+        {
+            f'streaming_sync_answers_total{{{SYNC}, status="503", code="capacity_exceeded"}}': "0+1x40",
+            f'streaming_sync_answers_total{{{SYNC}, status="200", code=""}}': "0+30x40",
+            # Whoever sends rubbish is told so; that is no fault of ours.
+            f'streaming_sync_answers_total{{{SYNC}, status="400", code="bad_audio"}}': "0+99x40",
+        },
+        {**BY_STACK, "code": "capacity_exceeded"},
+    ),
+    Case(
         "StreamingGatewayDrainsTooLong",
         {f"streaming_gateway_draining{{{GATEWAY}}}": "1x300"},
         {f"streaming_gateway_draining{{{GATEWAY}}}": "1x190 0x110"},
@@ -208,8 +223,14 @@ CASES = [
     ),
     Case(
         "StreamingUsageRefused",
-        {f"streaming_gateway_usage_refused_sessions{{{GATEWAY}}}": "2x40"},
-        {f"streaming_gateway_usage_refused_sessions{{{GATEWAY}}}": "0x40"},
+        {
+            f"streaming_gateway_usage_refused_sessions{{{GATEWAY}}}": "0x40",
+            f"streaming_sync_usage_refused_sessions{{{SYNC}}}": "2x40",
+        },
+        {
+            f"streaming_gateway_usage_refused_sessions{{{GATEWAY}}}": "0x40",
+            f"streaming_sync_usage_refused_sessions{{{SYNC}}}": "0x40",
+        },
         BY_STACK,
     ),
     Case(
