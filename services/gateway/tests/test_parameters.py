@@ -122,7 +122,6 @@ def test_pipecat_s_query_is_taken() -> None:
         ({**ON_U3, "mode": "min_latency"}, "min_turn_silence", 128),
         ({**ON_U3, "mode": "min_latency"}, "interruption_delay", 0),
         ({**ON_U3, "mode": "min_latency", "interruption_delay": 300}, "interruption_delay", 300),
-        (ON_U3, "interruption_delay", 500),
         ({**ON_U3, "mode": "max_accuracy"}, "min_turn_silence", 800),
         ({**ON_U3, "mode": "max_accuracy"}, "max_turn_silence", 1536),
         ({**ON_U3, "mode": "max_accuracy"}, "continuous_partials", True),

@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+from asr_contract.calls import CallOver, pod_in, told_when_over
 from asr_contract.clock import BYTES_PER_SAMPLE, SAMPLE_RATE
 from asr_contract.conversation import Conversation
 from streamingstack.asr.v1 import recognizer_pb2 as pb
@@ -100,7 +101,7 @@ class BulkStream:
             raise NoPlace("not ready") from None
         except StreamEnded as ended:
             raise _before_ready(ended) from None
-        self.pod = _pod_in(await self._call.initial_metadata())
+        self.pod = pod_in(await self._call.initial_metadata())
         if first.WhichOneof("message") != "ready":
             raise Lost("contract")
         self._credit = first.ready.send_through_sample
@@ -163,13 +164,19 @@ class BulkStream:
 
     async def _write(self, request: pb.RecognizeRequest) -> None:
         self._observe("up", request)
-        with _grpc_end():
-            await self._call.write(request)
+        try:
+            with told_when_over():
+                await self._call.write(request)
+        except CallOver as over:
+            raise StreamEnded("broken", over.status) from None
         self._last_write = time.monotonic()
 
     async def _read(self) -> pb.RecognizeResponse:
-        with _grpc_end():
-            response = await self._call.read()
+        try:
+            with told_when_over():
+                response = await self._call.read()
+        except CallOver as over:
+            raise StreamEnded("broken", over.status) from None
         if response is grpc.aio.EOF:
             await self._name_pod()
             raise StreamEnded("broken", await self._call.code())
@@ -178,7 +185,7 @@ class BulkStream:
         return response
 
     async def _name_pod(self) -> None:
-        self.pod = _pod_in(await self._call.initial_metadata(), await self._call.trailing_metadata()) or self.pod
+        self.pod = pod_in(await self._call.initial_metadata(), await self._call.trailing_metadata()) or self.pod
 
 
 def _before_ready(ended: StreamEnded) -> StreamEnded:
@@ -197,27 +204,3 @@ def _after_ready(ended: StreamEnded) -> StreamEnded:
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
             return GaveWay("gave way", ended.status)
     return Lost("broken", ended.status)
-
-
-def _pod_in(*several: Any) -> str:
-    """Who answered; a refusal without any message has it in its trailers."""
-    told: dict[str, Any] = {}
-    for metadata in several:
-        told.update(metadata or ())
-    return str(told.get("x-upstream-pod", ""))
-
-
-@contextlib.contextmanager
-def _grpc_end() -> Iterator[None]:
-    """gRPC's ways to say that a call is over, as StreamEnded."""
-    try:
-        yield
-    except grpc.aio.AioRpcError as error:
-        raise StreamEnded("broken", error.code()) from None
-    except asyncio.InvalidStateError:  # a write on a call that has just ended
-        raise StreamEnded("broken") from None
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        raise StreamEnded("broken", grpc.StatusCode.CANCELLED) from None  # the peer cancelled

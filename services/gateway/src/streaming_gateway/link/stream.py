@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from asr_contract.calls import CallOver, pod_in, told_when_over
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 
 from streaming_gateway.link.endpoints import Endpoint
@@ -74,9 +75,9 @@ class RecognizerStream:
             raise StreamLost("not ready") from None
         except StreamLost:
             if self._call.done():
-                self.pod = _pod_in(await self._call.initial_metadata(), await self._call.trailing_metadata())
+                self.pod = pod_in(await self._call.initial_metadata(), await self._call.trailing_metadata())
             raise
-        self.pod = _pod_in(await self._call.initial_metadata())
+        self.pod = pod_in(await self._call.initial_metadata())
         if first.WhichOneof("message") != "ready":
             raise StreamLost("contract")
         self.ready = first.ready
@@ -200,43 +201,25 @@ class RecognizerStream:
 
     async def _write(self, request: pb.RecognizeRequest) -> None:
         self._observe("up", request)
-        with _grpc_loss():
-            await self._call.write(request)
+        try:
+            with told_when_over():
+                await self._call.write(request)
+        except CallOver as over:
+            raise StreamLost("broken", over.status) from None
         self._last_write = time.monotonic()
 
     async def _read(self) -> pb.RecognizeResponse:
-        with _grpc_loss():
-            response = await self._call.read()
+        try:
+            with told_when_over():
+                response = await self._call.read()
+        except CallOver as over:
+            raise StreamLost("broken", over.status) from None
         if response is grpc.aio.EOF:
             raise StreamLost("broken", await self._call.code())
         self.last_message = time.monotonic()
         self._observe("down", response)
         assert isinstance(response, pb.RecognizeResponse)
         return response
-
-
-def _pod_in(*several: Any) -> str:
-    """Who answered; a refusal without any message has it in its trailers."""
-    told: dict[str, Any] = {}
-    for metadata in several:
-        told.update(metadata or ())
-    return str(told.get("x-upstream-pod", ""))
-
-
-@contextlib.contextmanager
-def _grpc_loss() -> Any:
-    """gRPC's ways to say that a call is over, as StreamLost."""
-    try:
-        yield
-    except grpc.aio.AioRpcError as error:
-        raise StreamLost("broken", error.code()) from None
-    except asyncio.InvalidStateError:  # a write on a call that has just ended
-        raise StreamLost("broken") from None
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        raise StreamLost("broken", grpc.StatusCode.CANCELLED) from None  # the peer cancelled
 
 
 def _loss(done: set[asyncio.Task[None]]) -> StreamLost:
