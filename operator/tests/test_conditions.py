@@ -10,7 +10,7 @@ from stack_model.api.status import ConditionType as Is
 from stack_model.api.status import Reason
 from status_factories import NOW, condition, running, seen, status, stopped
 from streaming_operator.children.optional_apis import HTTP_ROUTE, SCALED_OBJECT
-from streaming_operator.facts import ChildFailure, LicenseFact
+from streaming_operator.facts import ChildFailure, LicenseFact, PodsFact
 
 GPU = model(gpu={"minMemoryGiB": 24}, autoscaling={"minReplicas": 1, "maxReplicas": 4})
 TWO_GPUS = model(gpu={}, autoscaling={"minReplicas": 2, "maxReplicas": 4})
@@ -371,6 +371,16 @@ CASES = [
     ),
     Case(Is.PROGRESSING, "False", Reason.COMPLETE, ()),
     Case(Is.PROGRESSING, "True", Reason.ROLLING_OUT, ("gateway",), observed={"gateway": running(2, rolled=False)}),
+    # What is not there is as it should be, where nobody asked for it.
+    Case(Is.PROGRESSING, "False", Reason.COMPLETE, (), observed={"sync_api": PodsFact(rolled=False)}),
+    Case(
+        Is.PROGRESSING,
+        "True",
+        Reason.ROLLING_OUT,
+        ("sync API",),
+        spec={"syncApi": {"enabled": True}},
+        observed={"sync_api": PodsFact(rolled=False)},
+    ),
     Case(
         Is.PROGRESSING,
         "True",

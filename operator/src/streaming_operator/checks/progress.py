@@ -49,8 +49,9 @@ def _parts(view: View) -> list[tuple[str, PodsFact]]:
         ("licence proxies", observed.license_proxy),
         ("load balancer", observed.load_balancer),
         ("model store", observed.model_store),
-        ("sync API", observed.sync_api),
     ]
+    if view.stack.spec.sync_api.enabled:
+        parts.append(("sync API", observed.sync_api))
     return parts + [(f"model {model.name}", pods_of(view, model)) for model in view.stack.spec.models]
 
 
