@@ -123,7 +123,7 @@ def test_a_licence_that_goes_or_ends_is_told_and_cuts_no_session_and_one_that_co
         speech.await_condition("LicenseValid", "False", FOLLOWED_SECONDS, "Forged")
         space.secret("license", {"license.jwt": ending(license_folder, LEFT_SECONDS)})
         speech.await_condition("LicenseValid", "True", LEFT_SECONDS, "ExpiresSoon")
-        ended = speech.await_condition("LicenseValid", "False", FOLLOWED_SECONDS, "Expired")
+        ended = speech.await_condition("LicenseValid", "False", LEFT_SECONDS + FOLLOWED_SECONDS, "Expired")
         assert "put the renewed one there" in ended["message"]
         until(
             "no new session begins, for the licence",
