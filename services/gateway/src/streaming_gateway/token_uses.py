@@ -74,7 +74,7 @@ class SpentAtProxy(TokenUses):
         """See TokenUses.spend; takes PATIENCE_SECONDS at most."""
         # Seconds that are left, as the proxy's clock may be another.
         left = max(0, math.ceil(token.expires_at - self._clock()))
-        body = {"token": token.id, "session_id": session_id, "expires_in_seconds": left}
+        body: dict[str, str | int] = {"token": token.id, "session_id": session_id, "expires_in_seconds": left}
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 first = await self._first(body)
