@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from stack_model.api import load_stack
+import yaml
+from stack_model.api import load_stack, read_stack
 from stack_model.catalogue import parse_models
 from streamingstack_cli.inherited import inherited
 from streamingstack_cli.layout import TlsFiles
@@ -119,6 +120,16 @@ def test_with_a_certificate_the_gateway_serves_wss_and_is_asked_over_https() -> 
     told = gateway.environment["TLS_CERT_FILE"], gateway.environment["TLS_KEY_FILE"]
     assert told == ("/cert.pem", "/key.pem")
     assert gateway.readiness.target.startswith("https://")
+
+
+@pytest.mark.parametrize(("auth", "told"), [({}, None), ({"singleUseTokens": True}, "true")])
+def test_the_gateway_is_told_where_a_token_opens_one_session(auth: dict[str, bool], told: str | None) -> None:
+    file = EXAMPLES / "minimal.yaml"
+    document = yaml.safe_load(file.read_text())
+    document["spec"]["gateway"] = {**document["spec"].get("gateway", {}), "auth": auth}
+    gateway = local_processes(read_stack(document), layout_of(file, STATE))[-1]
+    assert gateway.environment.get("SINGLE_USE_TOKENS") == told
+    assert inherited({"SINGLE_USE_TOKENS": "true"}) == {}, "the caller's shell has no say in it"
 
 
 def test_the_gateway_serves_every_model_of_the_stack() -> None:

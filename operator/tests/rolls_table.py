@@ -141,6 +141,7 @@ def _gateway_rows() -> Iterator[Row]:
     )
     auths: tuple[Fields, ...] = ({"secretName": "ours"}, {"mode": "AnyNonEmpty"})
     yield _row("gateway.auth", {GATEWAY, SYNC}, set(), *auths, usual=_SYNC)
+    yield _row("gateway.auth.singleUseTokens", {GATEWAY}, set(), True, usual=_SYNC)
     yield _row("gateway.maxSessionSeconds", {GATEWAY, BALANCER}, set(), 600)
     yield _row("gateway.sessions.targetPerPod", set(), set(), 30)
     yield _row("gateway.sessions.maxPerPod", {GATEWAY}, set(), 50)

@@ -136,7 +136,7 @@ _EXPOSE: st.SearchStrategy[dict[str, Any]] = st.one_of(
 _SPEC = {
     "gateway": _part(
         maxSessionSeconds=st.integers(60, 10_800),
-        auth=st.sampled_from([{}, {"mode": "AnyNonEmpty"}, {"secretName": "ours"}]),
+        auth=st.sampled_from([{}, {"mode": "AnyNonEmpty"}, {"secretName": "ours"}, {"singleUseTokens": True}]),
         expose=_EXPOSE,
     ),
     "loadBalancer": _part(replicas=st.integers(1, 3)),

@@ -240,6 +240,14 @@ def test_only_the_gateway_has_what_tokens_are_signed_with_and_nothing_renders_it
     assert volume == {"secretName": "demo-token-secret", "items": [{"key": "token-secret", "path": name}]}
 
 
+@pytest.mark.parametrize(("auth", "told"), [({}, None), ({"singleUseTokens": True}, "true")])
+def test_gateways_are_told_where_a_token_opens_one_session(auth: dict[str, Any], told: str | None) -> None:
+    pod = pod_of(built(stack(gateway={"auth": auth}))["Deployment", "demo-gateway"])
+    variables = environment(pod["containers"][0])
+    assert variables.get("SINGLE_USE_TOKENS") == told
+    assert variables["LEASE_ENDPOINT"], "where tokens are spent"
+
+
 @pytest.mark.parametrize("replicas", [1, 3])
 def test_gateways_count_their_sessions_at_one_licence_proxy_that_every_size_has(replicas: int) -> None:
     children = built(stack(licenseProxy={"replicas": replicas}))

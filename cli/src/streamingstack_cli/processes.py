@@ -148,6 +148,8 @@ def _gateway(stack: StreamingStack, layout: Layout) -> Process:
     optional = {}
     if gateway.auth.mode == "Keys":
         optional["API_KEYS_FILE"] = str(layout.state.api_key_hashes)
+    if gateway.auth.single_use_tokens:
+        optional["SINGLE_USE_TOKENS"] = "true"
     if gateway.default_speech_model:
         optional["DEFAULT_SPEECH_MODEL"] = gateway.default_speech_model
     if layout.tls:

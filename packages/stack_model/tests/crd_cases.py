@@ -16,7 +16,7 @@ WHOLE: Document = {
     "spec": {
         "license": {"secretName": "license"},
         "gateway": {
-            "auth": {"mode": "Keys", "secretName": "api-keys"},
+            "auth": {"mode": "Keys", "secretName": "api-keys", "singleUseTokens": True},
             "maxSessionSeconds": 600,
             "sessions": {"targetPerPod": 24, "maxPerPod": 48},
             "defaultSpeechModel": "u3-pro",
@@ -110,7 +110,8 @@ BROKEN: dict[str, Document] = {
     "models[].streams.targetPerPod must not": {"spec.models.0.streams": {"maxPerPod": 5}},
     "models[].autoscaling.minReplicas must not": {"spec.models.0.autoscaling": {"minReplicas": 9}},
     "gateway.defaultSpeechModel:": {"spec.gateway.defaultSpeechModel": "universal-streaming-multilingual"},
-    "gateway.auth.secretName:": {"spec.gateway.auth.mode": "AnyNonEmpty"},
+    "gateway.auth.secretName:": {"spec.gateway.auth": {"mode": "AnyNonEmpty", "secretName": "api-keys"}},
+    "gateway.auth.singleUseTokens:": {"spec.gateway.auth": {"mode": "AnyNonEmpty", "singleUseTokens": True}},
     "gateway.sessions.targetPerPod must not": {"spec.gateway.sessions": {"targetPerPod": 49}},
     "gateway.autoscaling.minReplicas must not": {"spec.gateway.autoscaling": {"maxReplicas": 1}},
     "gateway.expose.parentRefs:": {"spec.gateway.expose": {"type": "HTTPRoute"}},

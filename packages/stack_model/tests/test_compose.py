@@ -270,6 +270,12 @@ def test_without_keys_none_are_mounted() -> None:
     assert document["secrets"]["token-secret"] == {"file": "${TOKEN_SECRET_FILE:-./token-secret}"}
 
 
+@pytest.mark.parametrize(("auth", "told"), [({}, None), ({"singleUseTokens": True}, "true")])
+def test_the_gateway_is_told_where_a_token_opens_one_session(auth: dict[str, Any], told: str | None) -> None:
+    services = composed(stack_of(gateway={"auth": auth}))["services"]
+    assert services["streaming-api"]["environment"].get("SINGLE_USE_TOKENS") == told
+
+
 def test_the_vendors_images_get_the_vendors_names() -> None:
     services = composed(example("vendor-images"))["services"]
     assert set(services) == {

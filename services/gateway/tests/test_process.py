@@ -197,6 +197,7 @@ async def test_sigterm_without_sessions_ends_at_once() -> None:
         ({"GATEWAY_MODELS": MODELS, "DEFAULT_SPEECH_MODEL": "u3-pro"}, "'u3-pro' is not served"),
         ({"GATEWAY_MODELS": MODELS, "API_KEYS_FILE": "/nowhere/keys"}, "/nowhere/keys"),
         ({"GATEWAY_MODELS": MODELS, "TOKEN_SECRET_FILE": "/dev/null"}, "no token secret in the file"),
+        ({"GATEWAY_MODELS": MODELS, "SINGLE_USE_TOKENS": "true"}, "without API_KEYS_FILE any text opens"),
         ({"GATEWAY_MODELS": MODELS, "AAI_ASR_ENDPOINT": "balancer"}, "'balancer' is not host:port"),
     ],
 )

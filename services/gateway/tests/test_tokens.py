@@ -19,8 +19,8 @@ HASH, OTHER_HASH = "a" * 64, "b" * 64
 NOW = 1_800_000_000.25
 
 
-def issued(secret: str = SECRET, now: float = NOW, lifetime: int = 60, cap: int = 600) -> str:
-    return issue_token(secret, HASH, now=now, lifetime_seconds=lifetime, session_seconds=cap)
+def issued(secret: str = SECRET, now: float = NOW, lifetime: int = 60, cap: int = 600, jti: str = "one") -> str:
+    return issue_token(secret, HASH, now=now, lifetime_seconds=lifetime, session_seconds=cap, jti=jti)
 
 
 def read(text: str, *secrets: str, now: float = NOW) -> Token | None:
@@ -43,6 +43,29 @@ def test_a_token_ends_with_its_time() -> None:
         read(text, now=NOW + 2)
 
 
+def test_two_tokens_of_one_second_are_two_and_each_is_the_same_whenever_it_is_read() -> None:
+    one, two = read(issued(jti="one")), read(issued(jti="two"))
+    assert one
+    assert two
+    assert one.id != two.id
+    assert one == read(issued(jti="one"), OTHER, SECRET, now=NOW + 30)
+    assert one.expires_at == int(NOW + 60) + 1
+
+
+@given(st.integers(0, 63))
+def test_no_token_has_another_spelling_that_would_be_another_token(other: int) -> None:
+    text = issued()
+    last = (string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_")[other]
+    token = read(text[:-1] + last)
+    assert token is None or last == text[-1]
+
+
+def test_a_gateway_makes_no_two_alike() -> None:
+    makes = Authenticator(None, lambda: [SECRET], lambda: NOW)
+    made = {makes.token("any", lifetime_seconds=60, session_seconds=60) for _ in range(50)}
+    assert len(made) == 50
+
+
 def test_a_new_secret_signs_and_the_old_one_goes_on_verifying() -> None:
     old = issued(OTHER)
     token = read(old, SECRET, OTHER)
@@ -56,7 +79,7 @@ def test_a_new_secret_signs_and_the_old_one_goes_on_verifying() -> None:
 def test_a_token_tells_its_bearer_nothing_of_the_key_or_the_secret() -> None:
     text = issued()
     claims = jwt.decode(text, options={"verify_signature": False})
-    assert set(claims) == {"exp", "key", "cap"}
+    assert set(claims) == {"exp", "key", "cap", "jti"}
     assert claims["key"] not in HASH
     assert SECRET not in repr(read(text))
 

@@ -131,6 +131,7 @@ def _settings(stack: StreamingStack, inputs: Inputs) -> dict[str, EnvironmentVal
         "GATEWAY_MODELS_FILE": f"{_MODELS}/{config.GATEWAY_MODELS_FILE}",
         "API_KEYS_FILE": f"{_KEYS}/{config.API_KEYS_FILE}" if spec.auth.mode == "Keys" else None,
         "TOKEN_SECRET_FILE": f"{_TOKENS}/{names.TOKEN_SECRET_FILE}",
+        "SINGLE_USE_TOKENS": "true" if spec.auth.single_use_tokens else None,
         "SPOOL_DIR": _SPOOL,
         "BUDGET_BYTES": _budget_bytes(spec.resources),
         "MAX_SESSIONS": str(spec.sessions.max_per_pod),

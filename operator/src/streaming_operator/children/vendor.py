@@ -9,7 +9,7 @@ of variables, ports and health paths are those of the vendor's Compose files. Wh
 - metrics: so no autoscaler is made, and the status shows no sessions;
 - whether the licence proxy heeds the usual variables of an HTTP proxy, and which one names further certificates: it is
   given what ours is given, and `licenseProxy.pods.env` may name the file of certificates once more;
-- a limit of sessions for the gateway, a list of API keys, a list of models: spec fields of that kind have no effect;
+- a limit of sessions for the gateway, lists of API keys and models, tokens: spec fields of that kind have no effect;
 - how a gateway drains: it is given the longest session's time.
 
 Models are baked into the images: no model store, no source.

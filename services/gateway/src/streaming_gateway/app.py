@@ -30,6 +30,7 @@ from streaming_gateway.server import serve_clients
 from streaming_gateway.settings import GatewaySettings
 from streaming_gateway.shares import SharedCounts, Shares
 from streaming_gateway.tls import ServingCertificate
+from streaming_gateway.token_uses import PATIENCE_SECONDS, SpentAtProxy, SpentHere, TokenUses
 from streaming_gateway.tokens import parse_secrets
 
 _log = get_logger(__name__)
@@ -61,7 +62,8 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGateway
         license_ = ProxiedLicense(client) if client else License()
         usage = _usage(settings, client, lambda: gateway.sessions, metrics, stack)
         shares = _shares(settings, lambda: gateway.counts, stack)
-        gates = Gates(_authenticator(settings), _catalogue(settings), license_, usage, shares, settings.max_sessions)
+        auth, uses = _authenticator(settings), _token_uses(settings, stack)
+        gates = Gates(auth, _catalogue(settings), license_, usage, shares, uses, settings.max_sessions)
         limits = SessionLimits(settings.max_session_seconds, settings.max_backlog_seconds, settings.max_unread_bytes)
         gateway = Gateway(gates, recognizers, limits, metrics)
         certificate = _certificate(settings)
@@ -85,6 +87,17 @@ def _authenticator(settings: GatewaySettings) -> Authenticator:
     keys = WatchedFile(settings.api_keys_file, parse_keys).content if settings.api_keys_file else None
     secrets = WatchedFile(settings.token_secret_file, parse_secrets).content if settings.token_secret_file else None
     return Authenticator(keys, secrets)
+
+
+def _token_uses(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> TokenUses:
+    if not settings.single_use_tokens:
+        return TokenUses()
+    if settings.counting_endpoint is None:
+        _log.warning("no licence proxy configured: spent tokens are known to this process alone")
+        return SpentHere()
+    client = httpx2.AsyncClient(base_url=settings.counting_endpoint, timeout=PATIENCE_SECONDS, trust_env=False)
+    stack.push_async_callback(client.aclose)
+    return SpentAtProxy(client)
 
 
 def _certificate(settings: GatewaySettings) -> ServingCertificate | None:
@@ -124,10 +137,9 @@ def _usage(
 
 
 def _shares(settings: GatewaySettings, mine: Callable[[], Counts], stack: contextlib.AsyncExitStack) -> Shares:
-    endpoint = settings.lease_endpoint or settings.license_endpoint
-    if endpoint is None:
+    if settings.counting_endpoint is None:
         return Shares()
-    client = httpx2.AsyncClient(base_url=endpoint, timeout=1, trust_env=False)
+    client = httpx2.AsyncClient(base_url=settings.counting_endpoint, timeout=1, trust_env=False)
     stack.push_async_callback(client.aclose)
     # A process that is started anew in its pod takes over what the one before it had; the uid itself is for the pod.
     holder = hashlib.sha256(settings.pod_uid.encode()).hexdigest()[:32] if settings.pod_uid else str(uuid4())

@@ -5,6 +5,7 @@ import hmac
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from uuid import uuid4
 
 from stack_model.api_keys import EVERYBODY, ApiKey
 
@@ -14,10 +15,15 @@ from streaming_gateway.tokens import Token, TokenExpired, issue_token, read_toke
 
 @dataclass(frozen=True)
 class Caller:
-    """Who opens a session, with which key, and how long it may last by its token; None: as long as any."""
+    """Who opens a session, with which key; with a token of it, or with the key itself."""
 
     key: ApiKey
-    session_seconds: int | None = None
+    token: Token | None = None
+
+    @property
+    def session_seconds(self) -> int | None:
+        """How long the session may last by its token; None: as long as any."""
+        return self.token.session_seconds if self.token else None
 
 
 class Authenticator:
@@ -44,7 +50,7 @@ class Authenticator:
         token = self._read(credential)
         if token is None:
             return Caller(self._key(credential))
-        return Caller(self._key_of(token), token.session_seconds)
+        return Caller(self._key_of(token), token)
 
     def token(self, credential: str, *, lifetime_seconds: int, session_seconds: int) -> str:
         """A token of the key `credential`. Raises Problem 1008; also for a token, which would never end then."""
@@ -57,6 +63,7 @@ class Authenticator:
             now=self._clock(),
             lifetime_seconds=lifetime_seconds,
             session_seconds=session_seconds,
+            jti=uuid4().hex,
         )
 
     def _read(self, credential: str) -> Token | None:

@@ -36,6 +36,7 @@ from streaming_gateway.problems import GOING_AWAY, Closing, Problem, at_capacity
 from streaming_gateway.report import SessionReport
 from streaming_gateway.session import Session
 from streaming_gateway.shares import Shares
+from streaming_gateway.token_uses import TokenUses
 
 _log = get_logger(__name__)
 # Beyond the time that a session takes to tell its open turn.
@@ -51,6 +52,7 @@ class Gates:
     license: License
     usage: Usage
     shares: Shares
+    token_uses: TokenUses
     max_sessions: int
 
 
@@ -103,8 +105,10 @@ class Gateway:
                 await self._confirm(caller.key, config)
                 session_id = str(uuid4())
                 link = await self._link(session_id, config)
-                self._metrics.begin.observe(monotonic() - since)
                 try:
+                    if caller.token:  # last: whoever is refused for want of room has it still
+                        await self._gates.token_uses.spend(caller.token, session_id)
+                    self._metrics.begin.observe(monotonic() - since)
                     how = await self._run(session_id, caller, config, connection, link)
                 finally:
                     await link.close()

@@ -52,6 +52,17 @@ def unauthorized(reason: str, kind: str = "unauthorized") -> Problem:
     return Problem(1008, f"Unauthorized Connection: {reason}", kind)
 
 
+def used_token() -> Problem:
+    """A token that opens one session, and did."""
+    return unauthorized("Token was used already", "used_token")
+
+
+def unchecked_token() -> Problem:
+    """Nobody says whether the token was used: it may be by now, so the client comes again with another one."""
+    text = "Session Cancelled: Tokens cannot be checked now; try again with a new token"
+    return Problem(3005, text, "unchecked_token")
+
+
 def invalid_input(text: str, kind: str = "invalid_input") -> Problem:
     """The client sent what cannot be used."""
     return Problem(3006, f"User Input Validation Error: {text}", kind)

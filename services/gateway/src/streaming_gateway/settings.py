@@ -49,7 +49,8 @@ class GatewaySettings(ServiceSettings):
     lease_endpoint: str | None = Field(
         default=None,
         validation_alias="LEASE_ENDPOINT",
-        description="URL of the one licence proxy that counts the sessions of all gateways; unset: the same.",
+        description="URL of the one licence proxy that counts the sessions of all gateways, and knows spent tokens; "
+        "unset: the same.",
     )
     models: str | None = Field(
         default=None,
@@ -71,6 +72,11 @@ class GatewaySettings(ServiceSettings):
         validation_alias="TOKEN_SECRET_FILE",
         description="Secrets of 32 bytes or more, one a line, for the tokens of /v3/token: the first signs, all of "
         "them verify; the same for every gateway of a stack. Unset: no tokens.",
+    )
+    single_use_tokens: bool = Field(
+        default=False,
+        validation_alias="SINGLE_USE_TOKENS",
+        description="A token opens one session only, over all gateways of LEASE_ENDPOINT; needs API_KEYS_FILE.",
     )
     spool_dir: Path | None = Field(
         default=None, validation_alias="SPOOL_DIR", description="Undelivered usage; unset: in memory only."
@@ -116,6 +122,17 @@ class GatewaySettings(ServiceSettings):
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE: give both, or neither")
         return self
+
+    @model_validator(mode="after")
+    def _once_needs_keys(self) -> Self:
+        if self.single_use_tokens and self.api_keys_file is None:
+            raise ValueError("SINGLE_USE_TOKENS: without API_KEYS_FILE any text opens sessions; set both, or neither")
+        return self
+
+    @property
+    def counting_endpoint(self) -> str | None:
+        """URL of the licence proxy that all gateways tell; None: this gateway is all there is."""
+        return self.lease_endpoint or self.license_endpoint
 
     def link(self) -> LinkSettings:
         """Settings of the way to the recognisers; raises ValueError naming the field."""

@@ -36,9 +36,15 @@ class _Claims(BaseModel):
 
 @dataclass(frozen=True)
 class Token:
-    """A token of ours in its time. `session_seconds` is the longest session that it opens."""
+    """A token of ours in its time. `session_seconds` is the longest session that it opens.
+
+    `id` is its own and tells nothing of it: a hash over what is signed, of which there is one spelling only.
+    `expires_at` is in Unix time.
+    """
 
     session_seconds: int
+    id: str
+    expires_at: int
     _key: str
     _secret: str = field(repr=False)
 
@@ -62,12 +68,18 @@ def parse_secrets(text: str) -> list[str]:
     return secrets
 
 
-def issue_token(secret: str, key_sha256: str, *, now: float, lifetime_seconds: int, session_seconds: int) -> str:
-    """A token that opens sessions of up to `session_seconds` until `lifetime_seconds` after `now` (Unix time)."""
+def issue_token(
+    secret: str, key_sha256: str, *, now: float, lifetime_seconds: int, session_seconds: int, jti: str
+) -> str:
+    """A token that opens sessions of up to `session_seconds` until `lifetime_seconds` after `now` (Unix time).
+
+    `jti` is of this token alone: without it two tokens of one second would be one.
+    """
     claims = {
         "exp": math.ceil(now + lifetime_seconds),
         "key": _key_mark(secret, key_sha256),
         "cap": session_seconds,
+        "jti": jti,
     }
     return jwt.encode(claims, secret, algorithm=_ALGORITHM)
 
@@ -85,7 +97,8 @@ def read_token(text: str, secrets: Sequence[str], now: float) -> Token | None:
             continue
         if now >= claims.exp:
             raise TokenExpired
-        return Token(claims.cap, claims.key, secret)
+        signed = text.rpartition(".")[0]
+        return Token(claims.cap, hashlib.sha256(signed.encode()).hexdigest(), claims.exp, claims.key, secret)
     return None
 
 

@@ -16,6 +16,7 @@ from license_proxy.leases import LEASE_SECONDS, Lease, Leases, TooManyHolders
 from license_proxy.ledger import LedgerUnavailable
 from license_proxy.metrics import ProxyMetrics
 from license_proxy.proxy import LicenseProxy
+from license_proxy.spent_tokens import MOST, Spending, Spent
 from license_proxy.usage import MAX_EVENTS, parse_batch
 
 MAX_BODY_BYTES = 2 << 20
@@ -38,6 +39,7 @@ def create_app(proxy: LicenseProxy, metrics: ProxyMetrics) -> Starlette:
             Route("/v1/license", routes.license),
             Route("/v1/usage", routes.usage, methods=["POST"]),
             Route("/v1/leases", routes.leases, methods=["POST"]),
+            Route("/v1/spent-tokens", routes.spent_tokens, methods=["POST"]),
             Route("/metrics", routes.metrics),
         ]
     )
@@ -116,6 +118,25 @@ class _Routes:
             return JSONResponse({"error": "too many gateways; give each one `holder` and keep it"}, 429)
         settled = self._leases.settled(monotonic())
         return JSONResponse({"lease_seconds": LEASE_SECONDS, "settled": settled, "others": others.model_dump()})
+
+    async def spent_tokens(self, request: Request) -> Response:
+        """Lets one session have a token, once it is on disk."""
+        try:
+            spent = await self._proxy.spend(read_body(Spending, await _body(request)))
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is left to read it
+        except _TooLarge:
+            return JSONResponse({"error": f"body over {MAX_BODY_BYTES} bytes"}, 413, {"Connection": "close"})
+        except BodyRefused as refused:
+            return JSONResponse({"error": str(refused), "fields": refused.fields}, 422)
+        except LedgerUnavailable as error:
+            self._note_storage(str(error))
+            return JSONResponse({"error": f"the token was not spent: {error}"}, 503)
+        self._note_storage(None)
+        if spent is Spent.FULL:
+            log.error("as many tokens are spent as are kept at a time; let tokens expire sooner", most=MOST)
+            return JSONResponse({"error": "too many spent tokens; let tokens expire sooner"}, 503)
+        return JSONResponse({"first": spent is Spent.FIRST})
 
     async def metrics(self, _: Request) -> Response:
         """Prometheus' text format."""

@@ -1,4 +1,4 @@
-"""Usage and check-ins on disk (SQLite): what `record` returned for outlives the process and the machine's power."""
+"""Usage, check-ins, spent tokens on disk (SQLite): what was written outlives the process and the machine's power."""
 
 import contextlib
 import errno
@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+from license_proxy import spent_tokens
+from license_proxy.spent_tokens import Spending, Spent
 from license_proxy.usage import UsageEvent
 
 FILE_NAME = "license-proxy.sqlite3"
@@ -102,6 +104,10 @@ class Ledger:
             return int(row[0])
 
         return self._transaction(count)
+
+    def spend(self, spending: Spending, now: datetime) -> Spent:
+        """Let its session have the token, if no other one has."""
+        return self._transaction(lambda connection: spent_tokens.spend(connection, spending, now.timestamp()))
 
     def remember(self, name: str, value: str) -> None:
         """Keep a fact, such as the last check-in, over restarts."""

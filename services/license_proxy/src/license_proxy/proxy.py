@@ -11,6 +11,7 @@ from service_kit.logs import get_logger
 from license_proxy.ledger import Ledger, LedgerUnavailable
 from license_proxy.license_file import Followed, LicenseFiles, Outcome, look_again
 from license_proxy.metrics import ProxyMetrics
+from license_proxy.spent_tokens import Spending, Spent
 from license_proxy.states import CheckIns, Verdict, judge
 from license_proxy.usage import UsageEvent, newest_of_each_session
 
@@ -71,6 +72,10 @@ class LicenseProxy:
         if events:
             newest = newest_of_each_session(events)
             await asyncio.to_thread(self._ledger.record, newest, self.claims.license_id, self._clock())
+
+    async def spend(self, spending: Spending) -> Spent:
+        """Let its session have the token; durable when this returns. Raises LedgerUnavailable."""
+        return await asyncio.to_thread(self._ledger.spend, spending, self._clock())
 
     async def pending(self) -> int:
         """Sessions with undelivered usage. Raises LedgerUnavailable."""

@@ -24,11 +24,18 @@ class GatewayAuth(SpecModel):
         "key in the Secret <stack>-first-key.",
     )
 
+    single_use_tokens: bool = Field(default=False, description="A token opens one session only.")
+
     rules = (
         Rule(
             "self.mode == 'Keys' || !has(self.secretName)",
             "gateway.auth.secretName: only mode: Keys reads keys; leave secretName out or set mode: Keys",
             lambda it: it.mode == "Keys" or it.secret_name is None,
+        ),
+        Rule(
+            "self.mode == 'Keys' || !self.singleUseTokens",
+            "gateway.auth.singleUseTokens: where any text opens sessions none is used up; set mode: Keys",
+            lambda it: it.mode == "Keys" or not it.single_use_tokens,
         ),
     )
 

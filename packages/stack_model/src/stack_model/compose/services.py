@@ -153,6 +153,7 @@ def _gateway_settings(stack: StreamingStack) -> dict[str, str | None]:
         "DEFAULT_SPEECH_MODEL": plain(spec.default_speech_model) if spec.default_speech_model else None,
         "API_KEYS_FILE": f"{_SECRETS}/api-keys" if spec.auth.mode == "Keys" else None,
         "TOKEN_SECRET_FILE": f"{_SECRETS}/token-secret",
+        "SINGLE_USE_TOKENS": "true" if spec.auth.single_use_tokens else None,
         "SPOOL_DIR": SPOOL,
         "MAX_SESSIONS": str(spec.sessions.max_per_pod),
         "MAX_SESSION_SECONDS": str(spec.max_session_seconds),
