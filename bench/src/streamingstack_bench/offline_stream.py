@@ -21,8 +21,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from streaming_asr.engine import HeardWord, Hypothesis, Window
+from streaming_asr.replies import Offer
 from streaming_asr.smart_turn import SmartTurn
-from streaming_asr.stream import Offer, RecognitionStream
+from streaming_asr.stream import RecognitionStream
 from streaming_asr.vad import SileroVoiceActivity
 from streaming_asr.whisper.model import Request, WhisperModel
 from streaming_asr.whisper.settings import Settings

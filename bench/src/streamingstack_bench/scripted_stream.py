@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 from collections import deque
 
-from streaming_asr.stream import Offer, RecognitionStream
+from streaming_asr.replies import Offer
+from streaming_asr.stream import RecognitionStream
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 
 from streamingstack_bench.scripted import Script, ScriptedEngine, ScriptedVoice

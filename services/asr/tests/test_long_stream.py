@@ -4,7 +4,8 @@ import asyncio
 
 import numpy as np
 from streaming_asr.engine import SAMPLE_RATE, Hypothesis, Window
-from streaming_asr.stream import Offer, RecognitionStream
+from streaming_asr.replies import Offer
+from streaming_asr.stream import RecognitionStream
 from streaming_asr.windows import LONGEST
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 from streamingstack_bench.peer import opening, silence_policy

@@ -108,6 +108,10 @@ class SegmentWords:
             self._move_on(at)
         self.final, self._open = known, []
 
+    def coming_start(self, at: int) -> int | None:
+        """What `window_start` would give, where it would move nothing."""
+        return self._start if at - self._start <= self._limits.longest else None
+
     def window_start(self, at: int) -> int:
         """Where the window of a decode at position `at` begins; never goes back."""
         if at - self._start > self._limits.longest:  # a pause without decodes: nothing moved the window on in time

@@ -1,6 +1,7 @@
 """Voice activity to speech, silence and segments: pure, one 32 ms frame at a time (contract rules 3, 4, 7)."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 from streaming_asr.engine import SAMPLE_RATE
@@ -92,6 +93,12 @@ class Endpointer:
     def cap_at(self) -> int | None:
         """Where the open segment reaches its cap."""
         return None if self.segment is None or self._cap is None else self.segment.start + self._cap
+
+    def copy(self) -> "Endpointer":
+        """One that goes on from here by itself."""
+        other = copy(self)
+        other._asked = set(self._asked)
+        return other
 
     def hear(self, start: int, end: int, probability: float) -> Started | Stopped | None:
         """Take the frame `[start, end)`."""

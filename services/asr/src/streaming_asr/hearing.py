@@ -13,6 +13,7 @@ from streamingstack.asr.v1 import recognizer_pb2 as pb
 from streaming_asr.agreement import BULK_LIMITS, DEFAULT_LIMITS, SegmentWords
 from streaming_asr.endpointing import Segment
 from streaming_asr.engine import SAMPLE_RATE, VAD_FRAME, HeardWord, Hypothesis, Window, WindowEngine
+from streaming_asr.foresight import Ask, EarlyCalls, Standing
 from streaming_asr.inbox import Recording
 from streaming_asr.replies import WordIndex, heard_word
 
@@ -48,6 +49,8 @@ class Hearing:
         self._before = [heard_word(word) for word in opening.closed_words]
         self._voiced_since_grid = self._voiced_since_close = False
         self._voiced_frames = 0
+        self._scored = False  # nobody has spoken since `eot_score`
+        self._early = EarlyCalls()
 
     @property
     def grid(self) -> int:
@@ -95,17 +98,38 @@ class Hearing:
         self._segment = self._words = None
         self._voiced_frames = 0
         self._closing, self.last = [], Hypothesis()
+        self.leave()
+
+    def leave(self) -> None:
+        """What was begun early is for nobody any more."""
+        self._early.drop()
 
     def voiced(self) -> None:
         """Somebody spoke, for one frame more: there is something to decode."""
         self._voiced_since_grid = self._voiced_since_close = True
+        self._scored = False
         self._voiced_frames += 1
+
+    def standing(self, at: int, frame_start: int, finalize_at: int | None, *, closing: bool) -> Standing:
+        """What is heard so far, for `coming_asks`; `closing`: all of it is being closed."""
+        voiced, undecoded = (False, False) if closing else (self._voiced_since_close, self._voiced_since_grid)
+        return Standing(at, frame_start, voiced, undecoded, self.grid, finalize_at)
+
+    def foresee(self, ask: Ask) -> None:
+        """Have the engine begin with what `close` will need at a position whose audio is there."""
+        if self._words is None or self._segment is None:
+            return
+        self._early.begin("score", self._turn(self._segment, ask.at), self._engine.end_of_turn)
+        start = self._words.coming_start(ask.at)
+        if ask.voiced and start is not None:
+            self._early.begin("words", self._window(start, ask.at), self._engine.decode)
 
     def steer(self, update: pb.Update) -> None:
         """Prompt and keyterms from here on, languages too unless a segment is open: then from the next one on.
 
         What the update leaves out stays.
         """
+        self._early.drop()
         if update.HasField("language_codes"):
             self._next_languages = tuple(update.language_codes.codes)
             if self._segment is None or update.at_sample <= self._segment.start:
@@ -115,20 +139,25 @@ class Hearing:
         if update.HasField("keyterms"):
             self._steering = replace(self._steering, keyterms=tuple(update.keyterms.terms))
 
-    async def close(self, at: int) -> list[pb.Word]:
+    async def close(self, at: int, *, forced: bool = False) -> list[pb.Word]:
         """Decode everything up to `at`, and score the end of the turn; the words as a Checkpoint carries them.
 
-        Without a voice since the last close nothing is decoded again. Raises EngineLostError.
+        Without a voice since the last close nothing is decoded again, nor scored where the end is `forced`. Raises
+        EngineLostError.
         """
         if self._words is None or self._segment is None:
             self.eot_score = 0.0
             return []
-        turn = self._window(max(self._segment.start, at - END_OF_TURN_AUDIO), at)
+        turn = self._turn(self._segment, at)
         if not self._voiced_since_close:
-            self.eot_score = await self._engine.end_of_turn(turn)
+            if not (forced and self._scored):
+                self.eot_score = await self._score(turn)
+            self._scored = True
             return self._index.final(self._closing if self._replacing else [])
         window = self._window(self._words.window_start(at), at)
-        self.last, self.eot_score = await asyncio.gather(self._engine.decode(window), self._engine.end_of_turn(turn))
+        words = self._early.finish("words", window, self._engine.decode)
+        self.last, self.eot_score = await asyncio.gather(words, self._score(turn))
+        self._scored = True
         self._closing = self._words.close(self.last, at)
         if self._words.drop_context():
             self.last = await self._engine.decode(self._window(self._words.window_start(at), at))
@@ -179,6 +208,12 @@ class Hearing:
         if self._replacing or not self._words.unheard or self._voiced_frames < SURELY_VOICED:
             return []
         return self._words.glimpse(replace(hypothesis, words=hypothesis.doubted), at) if hypothesis.doubted else []
+
+    def _turn(self, segment: Segment, at: int) -> Window:
+        return self._window(max(segment.start, at - END_OF_TURN_AUDIO), at)
+
+    async def _score(self, turn: Window) -> float:
+        return await self._early.finish("score", turn, self._engine.end_of_turn)
 
     def _window(self, start: int, at: int) -> Window:
         start = max(start, self._recording.begin)

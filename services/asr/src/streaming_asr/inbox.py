@@ -84,6 +84,16 @@ class Inbox:
         """Position of the next order."""
         return self._orders[0].at_sample if self._orders else None
 
+    def finalize_at(self) -> int | None:
+        """Position of the next order where that is a Finalize."""
+        return self._orders[0].at_sample if self._orders and isinstance(self._orders[0], pb.Finalize) else None
+
+    def undisturbed(self) -> int:
+        """Position up to which there is audio and no Update changes anything."""
+        if self._orders and isinstance(self._orders[0], pb.Update):
+            return min(self.recording.end, self._orders[0].at_sample - 1)
+        return self.recording.end
+
     def next_update(self) -> pb.Update | None:
         """Take the next order out if it is an Update."""
         head = self._orders[0] if self._orders else None

@@ -1,11 +1,34 @@
 """Responses of the contract, built from the stream's own terms."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 
 from streaming_asr.endpointing import Started, Stopped
 from streaming_asr.engine import HeardWord, Hypothesis
+
+PREFERRED_CHUNK_MS = 96  # three voice-activity frames
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What this recogniser is to every stream."""
+
+    capacity: int
+    left_context_ms: int
+    replacing: bool = False
+
+    def ready(self, credit: int) -> pb.RecognizeResponse:
+        """Ready, with the position up to which audio may be sent."""
+        ready = pb.Ready(
+            capacity=self.capacity,
+            preferred_chunk_ms=PREFERRED_CHUNK_MS,
+            left_context_ms=self.left_context_ms,
+            send_through_sample=credit,
+            replacing=self.replacing,
+        )
+        return pb.RecognizeResponse(ready=ready)
 
 
 class WordIndex:

@@ -12,9 +12,9 @@ from streamingstack.asr.v1 import recognizer_pb2_grpc as rpc
 
 from streaming_asr.engine import VoiceActivity, WindowEngine
 from streaming_asr.metrics import RecogniserMetrics
+from streaming_asr.replies import Offer
 from streaming_asr.service import Recognizer
 from streaming_asr.slots import Slots
-from streaming_asr.stream import Offer
 
 SERVICE = "streamingstack.asr.v1.RecognizerService"
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024

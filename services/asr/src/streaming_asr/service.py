@@ -17,8 +17,9 @@ from streaming_asr.engine import SAMPLE_RATE, EngineLostError, VoiceActivity, Wi
 from streaming_asr.inbox import ContractError, Inbox
 from streaming_asr.metrics import UNAVAILABLE, RecogniserMetrics
 from streaming_asr.opening import check_opening
+from streaming_asr.replies import Offer
 from streaming_asr.slots import Full, Slot, Slots
-from streaming_asr.stream import Offer, RecognitionStream
+from streaming_asr.stream import RecognitionStream
 
 REPLAY_SECONDS = 30.0  # a replay that takes longer no longer holds up others
 IDLE_SECONDS = 20.0  # rule 13: a slot without any message for this long is freed

@@ -6,9 +6,8 @@ words are decoded on the side, and only they may be skipped under load.
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from service_kit.faults import place_of
 from service_kit.logs import get_logger
@@ -18,27 +17,22 @@ from streaming_asr import replies
 from streaming_asr.agreement import GLIMPSE
 from streaming_asr.endpointing import Endpointer, Started, Stopped
 from streaming_asr.engine import SAMPLE_RATE, VAD_FRAME, EngineLostError, VoiceActivity, Window, WindowEngine
+from streaming_asr.foresight import coming_asks, waited_for
+from streaming_asr.frames import Frames
 from streaming_asr.hearing import Hearing
 from streaming_asr.inbox import HalfClosed, Inbox
+from streaming_asr.replies import Offer
 
 CREDIT = 2 * SAMPLE_RATE
 RENEW_AFTER = CREDIT // 2
 PROGRESS_SECONDS = 0.8  # the contract asks for one a second at least
-PREFERRED_CHUNK_MS = 96  # three voice-activity frames
-FRAMES_AT_ONCE = 32
+# A checkpoint that is asked this soon in a silence makes a glimpse in it needless.
+SOON_MS = 240
 
 log = get_logger(__name__)
 
+T = TypeVar("T")
 Send = Callable[[pb.RecognizeResponse], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What this recogniser is to every stream."""
-
-    capacity: int
-    left_context_ms: int
-    replacing: bool = False
 
 
 class RecognitionStream:
@@ -67,10 +61,7 @@ class RecognitionStream:
         if self._endpointer.segment is not None:
             self._hearing.resume(self._endpointer.segment, opening)
         self._at = opening.first_sample
-        self._frame_start = -(-opening.first_sample // VAD_FRAME) * VAD_FRAME
-        self._voice = voice.open(self._frame_start)
-        self._probabilities: deque[float] = deque()
-        self._peak = 0.0
+        self._frames = Frames(voice, self.inbox.recording, opening.first_sample)
         self._checkpoints = 0
         self._asking = False
         self._last_event = self._emit_after
@@ -80,14 +71,7 @@ class RecognitionStream:
     async def run(self) -> None:
         """Hear until the gateway half-closes. Raises EngineLostError."""
         self.inbox.credit = self._at + CREDIT
-        ready = pb.Ready(
-            capacity=self._offer.capacity,
-            preferred_chunk_ms=PREFERRED_CHUNK_MS,
-            left_context_ms=self._offer.left_context_ms,
-            send_through_sample=self.inbox.credit,
-            replacing=self._offer.replacing,
-        )
-        await self._send(pb.RecognizeResponse(ready=ready))
+        await self._send(self._offer.ready(self.inbox.credit))
         try:
             while True:
                 await self._hear_what_is_there()
@@ -101,6 +85,7 @@ class RecognitionStream:
         finally:
             if self._side is not None:
                 self._side.cancel()
+            self._hearing.leave()
 
     async def tick(self) -> None:
         """Progress about every second, whatever the stream waits for; run beside `run`."""
@@ -127,7 +112,7 @@ class RecognitionStream:
                 await self._progress()
 
     def _next_stop(self) -> int:
-        stops: list[int] = [self._frame_start + VAD_FRAME, (self._at // GLIMPSE + 1) * GLIMPSE]
+        stops: list[int] = [self._frames.start + VAD_FRAME, (self._at // GLIMPSE + 1) * GLIMPSE]
         order_at, cap_at = self.inbox.order_at(), self._cap_at()
         stops += [max(at, self._at) for at in (order_at, cap_at) if at is not None]
         return min(stops)
@@ -139,7 +124,7 @@ class RecognitionStream:
 
     async def _arrive(self, at: int) -> None:
         self._apply_updates(at)
-        if at == self._frame_start + VAD_FRAME:
+        if at == self._frames.start + VAD_FRAME:
             await self._hear_frame()
         await self._ask_if_due(at)
         await self._obey(at)
@@ -155,15 +140,8 @@ class RecognitionStream:
     # -- voice activity -----------------------------------------------------------------------------------------
 
     async def _hear_frame(self) -> None:
-        start, end = self._frame_start, self._frame_start + VAD_FRAME
-        if not self._probabilities:
-            frames = min(FRAMES_AT_ONCE, (self.inbox.recording.end - start) // VAD_FRAME)
-            pcm = self.inbox.recording.slice(start, start + frames * VAD_FRAME)
-            self._probabilities.extend(await self._voice.probabilities(pcm))
-        probability = self._probabilities.popleft()
-        self._frame_start = end
-        self._peak = max(self._peak, probability)
-        happening = self._endpointer.hear(start, end, probability)
+        start, end = self._frames.start, self._frames.start + VAD_FRAME
+        happening = self._endpointer.hear(start, end, await self._frames.next())
         if self._endpointer.speaking and end > self._endpointer.floor:  # not in a closed segment that is replayed
             self._hearing.voiced()
         await self._announce(happening)
@@ -175,7 +153,7 @@ class RecognitionStream:
         # A voice that begins where the context ends is not of it: the lost stream may have asked there first. Voices of
         # the context are clipped to its end where a segment ended there.
         context = self._emit_after
-        begins = isinstance(happening, Started) and happening.at == context < self._frame_start
+        begins = isinstance(happening, Started) and happening.at == context < self._frames.start
         if happening.at > context or begins:
             await self._emit(happening.at, replies.speech(happening))
 
@@ -185,7 +163,7 @@ class RecognitionStream:
         due = self._endpointer.due(at)
         if due is None:
             return
-        if self._frame_start > self._emit_after:  # the frame that the context ends in may have a voice
+        if self._frames.start > self._emit_after:  # the frame that the context ends in may have a voice
             self._endpointer.asked(due)
             await self._ask(at, pb.CHECKPOINT_REASON_SILENCE, due)
         elif due != self._endpointer.checkpoints_ms[-1]:
@@ -196,7 +174,7 @@ class RecognitionStream:
     async def _ask(self, at: int, reason: pb.CheckpointReason, silence_ms: int) -> None:
         """Send a checkpoint and wait for its answer. Raises HalfClosed."""
         segment = self._endpointer.next_segment
-        closed = await self._hearing.close(at)
+        closed = await self._meanwhile(at, self._hearing.close(at), closing=True)
         self._checkpoints += 1
         answer = self.inbox.expect_answer(self._checkpoints)
         self.inbox.credit = max(self.inbox.credit, at + CREDIT)
@@ -246,7 +224,7 @@ class RecognitionStream:
             if order is None:
                 return
             segment = self._endpointer.next_segment
-            closed = await self._hearing.close(at)
+            closed = await self._hearing.close(at, forced=True)
             reply = replies.finalized(order, segment, at, closed, self._hearing.eot_score, self._hearing.last)
             await self._emit(at, reply)
             await self._end_segment(at)
@@ -260,10 +238,12 @@ class RecognitionStream:
         if window is None:
             return
         if not commits:
+            if not self._endpointer.speaking and self._endpointer.checkpoints_ms[0] <= SOON_MS:
+                return  # a checkpoint decodes the same in a moment
             if self._side is None or self._side.done():
                 self._side = asyncio.create_task(self._glimpse(window, at, self._endpointer.next_segment))
             return
-        final, tentative = await self._hearing.commit(window, at)
+        final, tentative = await self._meanwhile(at, self._hearing.commit(window, at))
         if final or tentative:
             segment = self._endpointer.next_segment
             await self._emit(at, replies.words(segment, at, final, tentative, self._hearing.eot_score))
@@ -283,6 +263,19 @@ class RecognitionStream:
         except Exception as failure:  # noqa: BLE001 - nobody waits for this task, and the text may quote speech
             log.error("a glimpse failed", session=self._session, kind=type(failure).__name__, place=place_of(failure))
 
+    async def _meanwhile(self, at: int, call: Coroutine[Any, Any, T], *, closing: bool = False) -> T:
+        """Wait for the engine, and have it begin with what audio that arrives meanwhile will ask for."""
+        if self._bulk or at <= self._emit_after:
+            return await call
+
+        async def look_ahead() -> None:
+            await self._frames.look_ahead()
+            standing = self._hearing.standing(at, self._frames.start, self.inbox.finalize_at(), closing=closing)
+            for ask in coming_asks(self._endpointer, standing, self._frames.ahead, self.inbox.undisturbed()):
+                self._hearing.foresee(ask)
+
+        return await waited_for(call, look_ahead, self.inbox.news)
+
     # -- out ----------------------------------------------------------------------------------------------------
 
     async def _emit(self, at: int, response: pb.RecognizeResponse) -> None:
@@ -292,5 +285,5 @@ class RecognitionStream:
     async def _progress(self) -> None:
         self._last_progress = time.monotonic()
         self.inbox.credit = max(self.inbox.credit, self._at + CREDIT)
-        peak, self._peak = self._peak, 0.0
+        peak, self._frames.peak = self._frames.peak, 0.0
         await self._send(replies.progress(self._at, self.inbox.credit, peak))
