@@ -109,8 +109,10 @@ class SegmentWords:
         self.final, self._open = known, []
 
     def coming_start(self, at: int) -> int | None:
-        """What `window_start` would give, where it would move nothing."""
-        return self._start if at - self._start <= self._limits.longest else None
+        """What `window_start` is going to give soon, at `at`; None where the decode under way may move it."""
+        slides = at + self._limits.grid - self._start > self._limits.longest
+        moves = slides or self._roomy_start(at) is not None
+        return None if moves else self._start
 
     def window_start(self, at: int) -> int:
         """Where the window of a decode at position `at` begins; never goes back."""
@@ -230,12 +232,16 @@ class SegmentWords:
         ahead = at + self._limits.grid - self._start
         if ahead > self._limits.longest:
             return self._slide(at + self._limits.grid - self._limits.longest, at)
-        if ahead > self._limits.roomy and not self._replacing:
-            open_from = self._open[0].start if self._open else at
-            pauses = self._gaps(self.final[-SEEN_WORDS:], self._start + 1, open_from - self._limits.context)
-            if pauses and max(pauses)[0] >= self._limits.pause:
-                self._start = max(pauses)[1]
+        self._start = self._roomy_start(at) or self._start
         return []
+
+    def _roomy_start(self, at: int) -> int | None:
+        """Where the next window begins, had it become longer than it needs to be and were there a pause in it."""
+        if at + self._limits.grid - self._start <= self._limits.roomy or self._replacing:
+            return None
+        open_from = self._open[0].start if self._open else at
+        pauses = self._gaps(self.final[-SEEN_WORDS:], self._start + 1, open_from - self._limits.context)
+        return max(pauses)[1] if pauses and max(pauses)[0] >= self._limits.pause else None
 
     def _slide(self, earliest: int, at: int) -> list[HeardWord]:
         """Move the start to `earliest` or a little later; settle what loses its context: it was heard better now.
