@@ -39,7 +39,8 @@ async def test_usage_is_reported_when_a_session_ends_with_its_audio(stack: Any, 
 async def test_usage_waits_on_disk_while_the_proxy_is_away_also_over_a_restart(
     stack: Any, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("license_client.usage.FLUSH_SECONDS", 0.1)
+    for pause in ("WRITE_SECONDS", "DELIVER_SECONDS"):
+        monkeypatch.setattr(f"license_client.usage.{pause}", 0.1)
     settings = {"license_endpoint": proxy.url, "spool_dir": tmp_path}
     async with stack(**settings) as running:
         await ready(running)
@@ -59,7 +60,8 @@ async def test_usage_waits_on_disk_while_the_proxy_is_away_also_over_a_restart(
 async def test_a_full_spool_refuses_new_sessions_until_it_is_delivered(
     stack: Any, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("license_client.usage.FLUSH_SECONDS", 0.05)
+    for pause in ("WRITE_SECONDS", "DELIVER_SECONDS"):
+        monkeypatch.setattr(f"license_client.usage.{pause}", 0.05)
     async with stack(license_endpoint=proxy.url, spool_dir=tmp_path, spool_sessions=1) as running:
         await ready(running)
         proxy.away = True
@@ -179,13 +181,39 @@ async def test_work_that_failed_and_is_begun_anew_ends_no_live_session(proxy: Pr
     async with httpx2.AsyncClient(base_url=proxy.url) as client:
         reports = UsageReporter(spool, client, sessions, GatewayMetrics(CollectorRegistry()).usage_refused)
         with pytest.MonkeyPatch.context() as quick:
-            quick.setattr("license_client.usage.FLUSH_SECONDS", 0.02)
+            for pause in ("WRITE_SECONDS", "DELIVER_SECONDS"):
+                quick.setattr(f"license_client.usage.{pause}", 0.02)
             quick.setattr("service_kit.background._AGAIN_SECONDS", 0.02)
             async with in_background(reports.run), asyncio.timeout(10):
                 while failed < 3:
                     await asyncio.sleep(0.01)
     kept = {one.session_id: (one.sequence, one.ended) for one in spool.oldest(10)}
     assert kept == {"of the process before": (8, True), "live": (2, False)}
+
+
+async def test_a_proxy_that_hangs_holds_up_no_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a killed container loses is what it had not written: seconds, however long a delivery takes."""
+    monkeypatch.setattr("license_client.usage.WRITE_SECONDS", 0.02)
+    asked = asyncio.Event()
+
+    async def hang(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await ended.wait()
+        writer.close()
+
+    ended = asyncio.Event()
+    spool, live = UsageSpool(tmp_path, 10), Speaking()
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        reports = UsageReporter(spool, client, lambda: [live], GatewayMetrics(CollectorRegistry()).usage_refused)
+        async with in_background(reports.run), asyncio.timeout(10):
+            await asked.wait()
+            before = spool.oldest(1)[0].sequence
+            while spool.oldest(1)[0].sequence < before + 3:
+                await asyncio.sleep(0.01)
+            assert asked.is_set()
+        ended.set()
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=30))

@@ -16,7 +16,10 @@ from service_kit.logs import get_logger
 from license_client.usage_spool import UsageEvent, UsageSpool
 
 _log = get_logger(__name__)
-FLUSH_SECONDS = 5.0
+# From one writing to the next, begin to begin: with what a writing takes, less than five seconds are not on disk.
+WRITE_SECONDS = 4.0
+# After a delivery that failed, or where there is nothing to deliver.
+DELIVER_SECONDS = 4.0
 _BATCH = 500
 _NAMED_EVENT = re.compile(r"events\[(\d{1,9})\](?:\.([a-z_]{1,40}))?")
 
@@ -67,8 +70,8 @@ class UsageReporter(Usage):
         self._open_sessions = open_sessions
         self._refused = refused
         self._unwritten: dict[str, UsageEvent] = {}
-        self._wanted = asyncio.Event()
-        self._flushing = asyncio.Lock()
+        self._wanted, self._written = asyncio.Event(), asyncio.Event()
+        self._writing, self._delivering = asyncio.Lock(), asyncio.Lock()
         self._reachable = True
         self._took_over = False
 
@@ -78,29 +81,53 @@ class UsageReporter(Usage):
         self._wanted.set()
 
     async def run(self) -> None:
-        """Flush for ever: every few seconds, and soon after a session's end. May be run again when it failed."""
+        """Write and deliver for ever: every few seconds, and soon after a session's end. May be run again when it
+        failed. A delivery that takes long, as the licence proxy hangs, holds up no writing."""
         if not self._took_over:  # later, what is open in the spool is open here
             left = await asyncio.to_thread(self._spool.close_left_open)
             self._took_over = True
             if left:
                 _log.warning("sessions of an earlier process closed in the usage spool", sessions=left)
-        while True:
-            await self.flush()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(FLUSH_SECONDS):
-                    await self._wanted.wait()
-            self._wanted.clear()
+        parts = [asyncio.create_task(part) for part in (self._keep_writing(), self._keep_delivering())]
+        try:
+            await asyncio.gather(*parts)
+        finally:
+            for part in parts:
+                part.cancel()
+            await asyncio.gather(*parts, return_exceptions=True)
 
     async def flush(self) -> None:
         """Spool what is new, deliver what is spooled; what fails is kept for the next time."""
-        async with self._flushing:
+        await self._write()
+        await self._deliver()
+
+    async def _keep_writing(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            due = clock() + WRITE_SECONDS
+            self._wanted.clear()
+            await self._write()
+            self._written.set()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(due):
+                    await self._wanted.wait()
+
+    async def _keep_delivering(self) -> None:
+        while True:
+            self._written.clear()
+            await self._deliver()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DELIVER_SECONDS):
+                    await self._written.wait()
+
+    async def _write(self) -> None:
+        async with self._writing:
             for session in self._open_sessions():
                 event = session.usage()
                 self._unwritten[event.session_id] = event
-            await self._write()
-            await self._deliver()
+            await self._spool_unwritten()
 
-    async def _write(self) -> None:
+    async def _spool_unwritten(self) -> None:
         events = self._unwritten
         self._unwritten = {}
         try:
@@ -115,10 +142,11 @@ class UsageReporter(Usage):
 
     async def _deliver(self) -> None:
         try:
-            self._refused.set(await asyncio.to_thread(self._spool.refused))
-            while events := await asyncio.to_thread(self._spool.oldest, _BATCH):
-                await self._offer(events)
-                self._reachable = True
+            async with self._delivering:
+                self._refused.set(await asyncio.to_thread(self._spool.refused))
+                while events := await asyncio.to_thread(self._spool.oldest, _BATCH):
+                    await self._offer(events)
+                    self._reachable = True
         except (httpx2.HTTPError, sqlite3.Error) as failure:
             if self._reachable:
                 _log.error("usage cannot be delivered, keeping it", kind=type(failure).__name__)

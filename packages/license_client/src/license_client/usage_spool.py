@@ -1,6 +1,9 @@
 """Usage on disk, until the licence proxy has it."""
 
+import contextlib
 import sqlite3
+import threading
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -48,7 +51,8 @@ class UsageSpool:
         self._limit = limit
         self._database = sqlite3.connect(folder / "usage.sqlite" if folder else ":memory:", check_same_thread=False)
         self._database.row_factory = sqlite3.Row
-        with self._database:
+        self._lock = threading.Lock()
+        with self._alone():
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
             for name in ("usage", "refused"):
@@ -56,40 +60,49 @@ class UsageSpool:
 
     def close_left_open(self) -> int:
         """End the sessions of a process that is no more; returns how many."""
-        with self._database:
+        with self._alone():
             changed = self._database.execute("UPDATE usage SET ended = 1, sequence = sequence + 1 WHERE ended = 0")
         return changed.rowcount
 
     def write(self, events: list[UsageEvent]) -> None:
         """Durable when it returns. Raises sqlite3.Error."""
-        with self._database:
+        with self._alone():
             self._database.executemany(_UPSERT.format(name="usage"), [asdict(event) for event in events])
 
     def oldest(self, count: int) -> list[UsageEvent]:
         """Up to `count` events, longest known first."""
-        rows = self._database.execute("SELECT * FROM usage ORDER BY rowid LIMIT ?", (count,))
+        with self._alone():
+            rows = self._database.execute("SELECT * FROM usage ORDER BY rowid LIMIT ?", (count,)).fetchall()
         return [UsageEvent(**{**dict(row), "ended": bool(row["ended"])}) for row in rows]
 
     def forget(self, events: list[UsageEvent]) -> None:
         """These were delivered; what is newer stays, what was refused of the same sessions before is in them."""
-        with self._database:
+        with self._alone():
             self._delete("usage", events)
             self._delete("refused", events)
 
     def set_aside(self, events: list[UsageEvent]) -> None:
         """These will never be taken: kept, marked as refused, and not offered again. What is newer stays."""
-        with self._database:
+        with self._alone():
             self._database.executemany(_UPSERT.format(name="refused"), [asdict(event) for event in events])
             self._delete("usage", events)
 
     def size(self) -> int:
         """Sessions in the spool, the refused ones too."""
         count = "SELECT (SELECT count(*) FROM usage) + (SELECT count(*) FROM refused)"
-        return int(self._database.execute(count).fetchone()[0])
+        with self._alone():
+            return int(self._database.execute(count).fetchone()[0])
 
     def refused(self) -> int:
         """Sessions of which something was refused and nothing newer taken."""
-        return int(self._database.execute("SELECT count(*) FROM refused").fetchone()[0])
+        with self._alone():
+            return int(self._database.execute("SELECT count(*) FROM refused").fetchone()[0])
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A transaction that no other thread is in."""
+        with self._lock, self._database:
+            yield
 
     def _delete(self, table: str, events: list[UsageEvent]) -> None:
         self._database.executemany(
@@ -104,4 +117,5 @@ class UsageSpool:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._database.close()
+        with self._lock:
+            self._database.close()
