@@ -54,6 +54,7 @@ async def traffic(engine: TritonEngine) -> AsyncIterator[list[int]]:
     yield answered
     assert not asking.done() or asking.exception() is None
     asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)  # the one under way is left
 
 
 async def test_a_call_that_takes_too_long_fails_alone(
