@@ -38,13 +38,15 @@ class Paced(ScriptedEngine):
         async def decode() -> Hypothesis:
             return await super(Paced, self).decode(window)
 
-        return await self._take("words", window, decode)
+        heard: Hypothesis = await self._take("words", window, decode)
+        return heard
 
     async def end_of_turn(self, window: Window) -> float:
         async def score() -> float:
             return await super(Paced, self).end_of_turn(window)
 
-        return await self._take("score", window, score)
+        scored: float = await self._take("score", window, score)
+        return scored
 
     async def glimpse(self, window: Window) -> Hypothesis | None:
         return None
