@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streaming_asr.endpointing import Endpointer
 from streaming_asr.engine import SAMPLE_RATE, VAD_FRAME, EngineLostError, Hypothesis, Window
-from streaming_asr.foresight import Ask, EarlyCalls, Standing, coming_asks
+from streaming_asr.foresight import EarlyCalls, Standing, coming_asks
 from streaming_asr.replies import Offer
 from streaming_asr.stream import RecognitionStream
 from streamingstack.asr.v1 import recognizer_pb2 as pb
@@ -197,7 +197,6 @@ def test_asks_come_in_order_within_the_audio_that_is_there(
     assert all(at <= ask.at <= end for ask in asks)
     if finalize_at is not None:
         assert all(ask.at <= finalize_at for ask in asks)
-    # Of two asks the second decodes only what was said between them.
-    assert all(isinstance(ask, Ask) for ask in asks)
-    assert not any(ask.voiced for ask in asks[1:] if not any(p > 0.4 for p in frames[5:]))
+    if not any(probability > 0.4 for probability in frames[5:]):
+        assert not any(ask.voiced for ask in asks[1:]), "what was closed is not decoded again"
     assert endpointer.speaking, "looking ahead moves nothing"

@@ -9,6 +9,7 @@ from typing import Literal
 import httpx2
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from service_kit.logs import get_logger
+from service_kit.outages import Outage
 
 _log = get_logger(__name__)
 POLL_SECONDS = 5.0
@@ -110,7 +111,7 @@ class ProxiedLicense(License):
         self._client = client
         self._clock = clock
         self._view = LicenseView()
-        self._reachable = True
+        self._outage = Outage(_log, "licence proxy gives no verdict, keeping the last one")
 
     @property
     def checked(self) -> bool:
@@ -138,13 +139,11 @@ class ProxiedLicense(License):
             status = ProxyStatus.model_validate_json(await self._get("/v1/status"))
             terms = LicenseTerms.model_validate_json(await self._get("/v1/license"))
         except (httpx2.HTTPError, ValidationError) as failure:
-            if self._reachable:
-                _log.error("licence proxy gives no verdict, keeping the last one", kind=type(failure).__name__)
-            self._reachable = False
+            self._outage.failed(failure)
             return
-        if not self._reachable or self._view.status is None or self._view.status.state != status.state:
+        if not self._outage.over or self._view.status is None or self._view.status.state != status.state:
             _log.info("licence checked", state=status.state)
-        self._reachable = True
+        self._outage.answered()
         self._view = LicenseView(status, terms, self._clock())
 
     async def _get(self, path: str) -> bytes:

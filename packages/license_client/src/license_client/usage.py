@@ -12,6 +12,7 @@ import httpx2
 from prometheus_client import Gauge
 from pydantic import BaseModel, ValidationError
 from service_kit.logs import get_logger
+from service_kit.outages import Outage
 
 from license_client.usage_spool import UsageEvent, UsageSpool
 
@@ -72,7 +73,7 @@ class UsageReporter(Usage):
         self._unwritten: dict[str, UsageEvent] = {}
         self._wanted, self._written = asyncio.Event(), asyncio.Event()
         self._writing, self._delivering = asyncio.Lock(), asyncio.Lock()
-        self._reachable = True
+        self._outage = Outage(_log, "usage cannot be delivered, keeping it")
         self._took_over = False
 
     def ended(self, event: UsageEvent) -> None:
@@ -146,11 +147,9 @@ class UsageReporter(Usage):
                 self._refused.set(await asyncio.to_thread(self._spool.refused))
                 while events := await asyncio.to_thread(self._spool.oldest, _BATCH):
                     await self._offer(events)
-                    self._reachable = True
+                    self._outage.answered()
         except (httpx2.HTTPError, sqlite3.Error) as failure:
-            if self._reachable:
-                _log.error("usage cannot be delivered, keeping it", kind=type(failure).__name__)
-            self._reachable = False
+            self._outage.failed(failure)
 
     async def _offer(self, events: list[UsageEvent]) -> None:
         """Deliver a batch, or set aside what the proxy names as unacceptable: the rest must not wait for that.

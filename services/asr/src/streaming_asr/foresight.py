@@ -40,6 +40,15 @@ class Standing:
     finalize_at: int | None = None
 
 
+def next_stop(at: int, frame_start: int, *due: int | None) -> int:
+    """Where a stream at position `at` looks next: at the end of a frame, where decodes may be, at what is `due`.
+
+    What was due before `at` is due there.
+    """
+    stops = [frame_start + VAD_FRAME, (at // GLIMPSE + 1) * GLIMPSE]
+    return min(stops + [max(position, at) for position in due if position is not None])
+
+
 def coming_asks(endpointer: Endpointer, standing: Standing, probabilities: Sequence[float], end: int) -> Iterator[Ask]:
     """The asks in the audio up to position `end`, if every checkpoint is answered with CONTINUE.
 
@@ -50,9 +59,7 @@ def coming_asks(endpointer: Endpointer, standing: Standing, probabilities: Seque
     at, frame_start, voiced, undecoded = standing.at, standing.frame_start, standing.voiced, standing.undecoded
     heard = iter(probabilities)
     while ahead.segment is not None and ahead.segment is endpointer.segment:
-        stop = min(frame_start + VAD_FRAME, (at // GLIMPSE + 1) * GLIMPSE)
-        if standing.finalize_at is not None:
-            stop = min(stop, max(at, standing.finalize_at))
+        stop = next_stop(at, frame_start, standing.finalize_at, ahead.cap_at)
         if stop > end or (ahead.cap_at is not None and stop >= ahead.cap_at):
             return
         if stop == frame_start + VAD_FRAME:

@@ -98,9 +98,9 @@ class Hearing:
         self._segment = self._words = None
         self._voiced_frames = 0
         self._closing, self.last = [], Hypothesis()
-        self.leave()
+        self.drop_early()
 
-    def leave(self) -> None:
+    def drop_early(self) -> None:
         """What was begun early is for nobody any more."""
         self._early.drop()
 

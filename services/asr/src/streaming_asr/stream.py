@@ -17,7 +17,7 @@ from streaming_asr import replies
 from streaming_asr.agreement import GLIMPSE
 from streaming_asr.endpointing import Endpointer, Started, Stopped
 from streaming_asr.engine import SAMPLE_RATE, VAD_FRAME, EngineLostError, VoiceActivity, Window, WindowEngine
-from streaming_asr.foresight import coming_asks, waited_for
+from streaming_asr.foresight import coming_asks, next_stop, waited_for
 from streaming_asr.frames import Frames
 from streaming_asr.hearing import Hearing
 from streaming_asr.inbox import HalfClosed, Inbox
@@ -85,7 +85,7 @@ class RecognitionStream:
         finally:
             if self._side is not None:
                 self._side.cancel()
-            self._hearing.leave()
+            self._hearing.drop_early()
 
     async def tick(self) -> None:
         """Progress about every second, whatever the stream waits for; run beside `run`."""
@@ -101,7 +101,7 @@ class RecognitionStream:
 
     async def _hear_what_is_there(self) -> None:
         while True:
-            stop = self._next_stop()
+            stop = next_stop(self._at, self._frames.start, self.inbox.order_at(), self._cap_at())
             if stop > self.inbox.recording.end:
                 return
             await self._arrive(stop)
@@ -110,12 +110,6 @@ class RecognitionStream:
                 self.caught_up.set()
             if stop + CREDIT - self.inbox.credit >= RENEW_AFTER:
                 await self._progress()
-
-    def _next_stop(self) -> int:
-        stops: list[int] = [self._frames.start + VAD_FRAME, (self._at // GLIMPSE + 1) * GLIMPSE]
-        order_at, cap_at = self.inbox.order_at(), self._cap_at()
-        stops += [max(at, self._at) for at in (order_at, cap_at) if at is not None]
-        return min(stops)
 
     def _cap_at(self) -> int | None:
         """Where the open segment is capped: never in the context of a RESUME, of which nothing is said."""

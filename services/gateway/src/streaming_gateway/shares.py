@@ -11,6 +11,7 @@ from collections.abc import Callable
 import httpx2
 from pydantic import BaseModel, ConfigDict, ValidationError
 from service_kit.logs import get_logger
+from service_kit.outages import Outage
 
 from streaming_gateway.counts import NOBODY, Counts, at_least
 
@@ -66,7 +67,11 @@ class SharedCounts(Shares):
         self._wanted = asyncio.Event()
         self._next: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._telling = asyncio.Lock()
-        self._reachable = True
+        self._outage = Outage(
+            _log,
+            "nobody counts the sessions of all gateways, keeping to the last share",
+            "the sessions of all gateways are counted again",
+        )
 
     @property
     def others(self) -> Counts:
@@ -80,7 +85,7 @@ class SharedCounts(Shares):
     async def settle(self) -> None:
         """Tell now, and wait a moment for the others'; many at once share one request."""
         self._wanted.set()
-        if self._reachable:
+        if self._outage.over:
             # One that is under way may have been sent before the caller was counted.
             await asyncio.wait([self._next], timeout=_PATIENCE_SECONDS)
 
@@ -89,7 +94,7 @@ class SharedCounts(Shares):
         while True:
             self._wanted.clear()
             await self.report()
-            if not self._reachable:
+            if not self._outage.over:
                 await asyncio.sleep(_AGAIN_SECONDS)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVERY_SECONDS):
@@ -105,20 +110,10 @@ class SharedCounts(Shares):
                 answer.raise_for_status()
                 said = _Answer.model_validate_json(answer.content)
             except (httpx2.HTTPError, ValidationError) as failure:
-                self._complain(type(failure).__name__)
+                self._outage.failed(failure)
             else:
                 self._settled = said.others if said.settled else self._settled
                 self._others = said.others if said.settled else at_least(self._settled, said.others)
-                self._recover()
+                self._outage.answered()
             finally:
                 told.set_result(None)
-
-    def _recover(self) -> None:
-        if not self._reachable:
-            _log.info("the sessions of all gateways are counted again")
-        self._reachable = True
-
-    def _complain(self, kind: str) -> None:
-        if self._reachable:
-            _log.error("nobody counts the sessions of all gateways, keeping to the last share", kind=kind)
-        self._reachable = False

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import httpx2
 from pydantic import BaseModel, ConfigDict, ValidationError
 from service_kit.logs import get_logger
+from service_kit.outages import Outage
 
 from streaming_gateway.problems import unchecked_token, used_token
 from streaming_gateway.tokens import Token
@@ -68,7 +69,7 @@ class SpentAtProxy(TokenUses):
     def __init__(self, client: httpx2.AsyncClient, clock: Callable[[], float] = time.time) -> None:
         self._client = client
         self._clock = clock
-        self._reachable = True
+        self._outage = Outage(_log, "nobody says whether tokens are spent, refusing them", "tokens are spent again")
 
     async def spend(self, token: Token, session_id: str) -> None:
         """See TokenUses.spend; takes PATIENCE_SECONDS at most."""
@@ -79,9 +80,9 @@ class SpentAtProxy(TokenUses):
             async with asyncio.timeout(PATIENCE_SECONDS):
                 first = await self._first(body)
         except (TimeoutError, httpx2.HTTPError, ValidationError) as failure:
-            self._complain(type(failure).__name__)
+            self._outage.failed(failure)
             raise unchecked_token() from None
-        self._recover()
+        self._outage.answered()
         if not first:
             raise used_token()
 
@@ -96,13 +97,3 @@ class SpentAtProxy(TokenUses):
 
     async def _post(self, body: dict[str, str | int]) -> httpx2.Response:
         return await self._client.post("/v1/spent-tokens", json=body)
-
-    def _recover(self) -> None:
-        if not self._reachable:
-            _log.info("tokens are spent again")
-        self._reachable = True
-
-    def _complain(self, kind: str) -> None:
-        if self._reachable:
-            _log.error("nobody says whether tokens are spent, refusing them", kind=kind)
-        self._reachable = False

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from license_proxy.bodies import BodyRefused, read_body
+from license_proxy.bodies import Body, BodyRefused, read_body
 from license_proxy.leases import LEASE_SECONDS, Lease, Leases, TooManyHolders
 from license_proxy.ledger import LedgerUnavailable
 from license_proxy.metrics import ProxyMetrics
@@ -105,15 +105,11 @@ class _Routes:
 
     async def leases(self, request: Request) -> Response:
         """Notes what a gateway has, and answers what the others have."""
+        lease = await _given(Lease, request)
+        if isinstance(lease, Response):
+            return lease
         try:
-            lease = read_body(Lease, await _body(request))
             others = self._leases.take(lease, monotonic())
-        except ClientDisconnect:
-            return Response(status_code=400)  # nobody is left to read it
-        except _TooLarge:
-            return JSONResponse({"error": f"body over {MAX_BODY_BYTES} bytes"}, 413, {"Connection": "close"})
-        except BodyRefused as refused:
-            return JSONResponse({"error": str(refused), "fields": refused.fields}, 422)
         except TooManyHolders:
             return JSONResponse({"error": "too many gateways; give each one `holder` and keep it"}, 429)
         settled = self._leases.settled(monotonic())
@@ -121,14 +117,11 @@ class _Routes:
 
     async def spent_tokens(self, request: Request) -> Response:
         """Lets one session have a token, once it is on disk."""
+        spending = await _given(Spending, request)
+        if isinstance(spending, Response):
+            return spending
         try:
-            spent = await self._proxy.spend(read_body(Spending, await _body(request)))
-        except ClientDisconnect:
-            return Response(status_code=400)  # nobody is left to read it
-        except _TooLarge:
-            return JSONResponse({"error": f"body over {MAX_BODY_BYTES} bytes"}, 413, {"Connection": "close"})
-        except BodyRefused as refused:
-            return JSONResponse({"error": str(refused), "fields": refused.fields}, 422)
+            spent = await self._proxy.spend(spending)
         except LedgerUnavailable as error:
             self._note_storage(str(error))
             return JSONResponse({"error": f"the token was not spent: {error}"}, 503)
@@ -162,6 +155,18 @@ class _Routes:
         elif self._storage_failed and problem is None:
             log.info("usage is written again")
         self._storage_failed = problem is not None
+
+
+async def _given(model: type[Body], request: Request) -> Body | Response:
+    """The body of a request, or the answer to one that is none."""
+    try:
+        return read_body(model, await _body(request))
+    except ClientDisconnect:
+        return Response(status_code=400)  # nobody is left to read it
+    except _TooLarge:
+        return JSONResponse({"error": f"body over {MAX_BODY_BYTES} bytes"}, 413, {"Connection": "close"})
+    except BodyRefused as refused:
+        return JSONResponse({"error": str(refused), "fields": refused.fields}, 422)
 
 
 async def _body(request: Request) -> bytes:
