@@ -15,6 +15,8 @@ from pydantic import Field
 from service_kit.drain import terminate_event
 from service_kit.faults import place_of, way_of
 from service_kit.http import metrics_app, serve_http
+from service_kit.logs import get_logger
+from service_kit.outages import Outage
 from service_kit.settings import ServiceSettings, load_settings
 
 
@@ -183,3 +185,17 @@ async def test_sigterm_is_an_event() -> None:
         await event.wait()
     asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
     asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+
+
+def test_an_outage_is_told_once_and_its_end_where_there_is_a_word_for_it(capfd: pytest.CaptureFixture[str]) -> None:
+    told = Outage(get_logger("here"), "away", "back")
+    quiet = Outage(get_logger("here"), "gone")
+    for outage in (told, quiet):
+        outage.answered()
+        for _ in range(3):
+            outage.failed(ValueError("quoted"))
+        assert not outage.over
+        outage.answered()
+        assert outage.over
+    logged = "".join(capfd.readouterr())
+    assert [logged.count(event) for event in ("away", "back", "gone", "ValueError", "quoted")] == [1, 1, 1, 2, 0]
