@@ -22,7 +22,7 @@ _SETTLED_SECONDS = 240.0
 
 STACK = "walls"
 OUTSIDE_PORT, PROXY_PORT = 8443, 3128
-PARTS = (names.GATEWAY, names.LICENSE_PROXY, names.LOAD_BALANCER, names.ASR, names.MODEL_STORE)
+PARTS = (names.GATEWAY, names.SYNC_API, names.LICENSE_PROXY, names.LOAD_BALANCER, names.ASR, names.MODEL_STORE)
 PORTS = (8080, names.METRICS_PORT, names.GRPC_PORT, names.TRITON_METRICS_PORT, OUTSIDE_PORT, PROXY_PORT)
 STRANGER, NEIGHBOUR, OUTSIDE = "stranger", "neighbour", "outside"
 Way = tuple[str, str, int]
@@ -41,6 +41,8 @@ RESOLVE = "import socket, sys; print('resolved', socket.gethostbyname('kubernete
 INSIDE: set[Way] = {
     (names.GATEWAY, names.LOAD_BALANCER, names.GRPC_PORT),
     (names.GATEWAY, names.LICENSE_PROXY, names.LICENSE_PROXY_PORT),
+    (names.SYNC_API, names.LOAD_BALANCER, names.GRPC_PORT),
+    (names.SYNC_API, names.LICENSE_PROXY, names.LICENSE_PROXY_PORT),
     (names.LOAD_BALANCER, names.ASR, names.GRPC_PORT),
     (names.ASR, names.MODEL_STORE, names.MODEL_STORE_PORT),
 }
@@ -49,13 +51,14 @@ FOREIGN = (STRANGER, NEIGHBOUR, OUTSIDE)
 
 def metrics_for(*readers: str) -> set[Way]:
     """The ways of those who may read metrics."""
-    served = {(part, names.METRICS_PORT) for part in (names.GATEWAY, names.ASR, names.MODEL_STORE)}
+    served = {(part, names.METRICS_PORT) for part in (names.GATEWAY, names.SYNC_API, names.ASR, names.MODEL_STORE)}
     served.add((names.ASR, names.TRITON_METRICS_PORT))
     return {(reader, part, port) for reader in readers for part, port in served}
 
 
 def clients(*sources: str) -> set[Way]:
-    return {(source, names.GATEWAY, names.GATEWAY_PORT) for source in sources}
+    fronts = {(names.GATEWAY, names.GATEWAY_PORT), (names.SYNC_API, names.SYNC_API_PORT)}
+    return {(source, part, port) for source in sources for part, port in fronts}
 
 
 def out_to(port: int, *targets: str) -> set[Way]:
@@ -136,6 +139,7 @@ def walled(isolation: Mapping[str, Any]) -> StreamingStack:
                 "models": [{"name": "en", "speechModels": ["universal-streaming-english"], "files": files}],
                 "licenseProxy": {"checkInEndpoint": f"https://license.example:{OUTSIDE_PORT}"},
                 "networkIsolation": dict(isolation),
+                "syncApi": {"enabled": True},
             },
         }
     )

@@ -7,6 +7,7 @@ from operator_factories import KEY_HASH, built, containers, environment, inputs,
 
 EVERY_WORKLOAD = (
     ("Deployment", "demo-gateway"),
+    ("Deployment", "demo-sync-api"),
     ("Deployment", "demo-lb"),
     ("Deployment", "demo-model-store"),
     ("Deployment", "demo-asr-en-default"),
@@ -16,7 +17,7 @@ GPU: dict[str, Any] = {"count": 2, "nodeSelector": {"nvidia.com/gpu.product": "L
 
 
 def workload(kind: str, name: str, **spec: Any) -> dict[str, Any]:
-    return built(stack(**spec))[kind, name]
+    return built(stack(**{"syncApi": {"enabled": True}, **spec}))[kind, name]
 
 
 @pytest.mark.parametrize(("kind", "name"), EVERY_WORKLOAD)
@@ -125,7 +126,7 @@ def test_a_users_labels_never_enter_a_selector(part: str, kind: str, name: str, 
 
 
 def test_images_are_pulled_with_the_stacks_secrets() -> None:
-    children = built(stack(images={"pullSecrets": ["registry-one", "registry-two"]}))
+    children = built(stack(images={"pullSecrets": ["registry-one", "registry-two"]}, syncApi={"enabled": True}))
     for kind, name in EVERY_WORKLOAD:
         expected = [{"name": "registry-one"}, {"name": "registry-two"}]
         assert pod_of(children[kind, name])["imagePullSecrets"] == expected

@@ -49,13 +49,14 @@ def test_gateways_of_a_deleted_stack_end_in_thirty_seconds_instead_of_hours(spac
     assert _grace(space, "staying") is None, "a pod that nobody has ended is not ours to end"
 
 
-def test_a_stack_made_again_under_its_name_works_while_old_gateways_end(space: Namespace) -> None:
+@pytest.mark.parametrize("cascade", ["background", "foreground"])
+def test_a_stack_made_again_under_its_name_works_while_old_gateways_end(space: Namespace, cascade: str) -> None:
     space.stack()
     space.until_made()
     _gateway_pod(space, "old")
     before = space.children()["Deployment/demo-gateway"]["metadata"]["uid"]
     time.sleep(1.1)  # creation times have whole seconds
-    space.kubectl("delete", "streamingstack", "demo")
+    space.kubectl("delete", "streamingstack", "demo", f"--cascade={cascade}")
     space.stack()
     space.kubectl("delete", "pod", "old", "--wait=false")
     until("the old one ends soon", lambda: _grace(space, "old") == 30)

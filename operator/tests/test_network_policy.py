@@ -7,7 +7,7 @@ from operator_factories import built, inputs, model, stack
 from stack_model.api import StreamingStack
 from streaming_operator import names
 
-COMPONENTS = (names.GATEWAY, names.LICENSE_PROXY, names.LOAD_BALANCER, names.ASR, names.MODEL_STORE)
+COMPONENTS = (names.GATEWAY, names.SYNC_API, names.LICENSE_PROXY, names.LOAD_BALANCER, names.ASR, names.MODEL_STORE)
 OPERATOR = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "streamingstack-system"}}}
 MOUNTED = model(source="pvc://models/en")
 
@@ -52,7 +52,7 @@ def _selects(policy: dict[str, Any], labels: dict[str, str]) -> bool:
 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_a_policy_hits_the_pods_of_its_own_stack_and_part_only(component: str) -> None:
-    found = policies(stack())
+    found = policies(stack(syncApi={"enabled": True}))
     own = {**names.labels("demo", component), names.POOL: "en-default"}
     assert {name for name, policy in found.items() if _selects(policy, own)} == {
         "demo-default-deny",

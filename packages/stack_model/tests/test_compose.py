@@ -94,7 +94,7 @@ def test_every_variable_has_its_line_in_env_example_and_no_other_has(path: Path)
     assert sorted(lines) == sorted(used | passed_on)
 
 
-@pytest.mark.parametrize("path", OURS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_every_service_that_stays_tells_its_health(path: Path) -> None:
     for name, service in composed(load_stack(path))["services"].items():
         assert ("healthcheck" in service) == (not name.startswith("fetch-")), name

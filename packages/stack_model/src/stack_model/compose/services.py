@@ -100,8 +100,13 @@ def grpc_health(port: int, start_seconds: int = 60) -> Node:
 
 
 def _health(program: str, start_seconds: int) -> Node:
+    return command_health(["python", "-c", program], start_seconds)
+
+
+def command_health(command: list[str], start_seconds: int = 60) -> Node:
+    """Healthy while a command of the image ends with 0."""
     return {
-        "test": ["CMD", "python", "-c", program],
+        "test": ["CMD", *command],
         "interval": "5s",
         "timeout": "5s",
         "retries": 3,

@@ -1,7 +1,7 @@
 """`images.flavour: Vendor` under Compose: AssemblyAI's images with their own environment names, beside our nginx. Pure.
 
-Nothing is known of the user that they run as nor of the programs inside: they are not confined further than Docker
-does, and their health is not asked from within. Models are part of the images.
+Nothing is known of the user that they run as: they are not confined further than Docker does. Their health is asked
+with the programs that the vendor's own health checks use, curl and grpc_health_probe. Models are part of the images.
 """
 
 from stack_model.api import Model, StreamingStack
@@ -17,6 +17,7 @@ from stack_model.compose.services import (
     OUTSIDE,
     Node,
     Part,
+    command_health,
     deployed,
     environment,
     gateway_ports,
@@ -46,7 +47,9 @@ def vendor_gateway(stack: StreamingStack) -> Part:
         "image": reference,
         "environment": environment(settings, spec.pods.env),
         "ports": gateway_ports()[:1],
+        "healthcheck": command_health(["curl", "-fsS", "http://127.0.0.1:8080/v3/ws/health"]),
         "networks": [INSIDE, CLIENTS],
+        # The proxy's image may lack curl: nothing waits for its health.
         "depends_on": {**healthy(LOAD_BALANCER), LICENSE_PROXY: {"condition": "service_started"}},
         "stop_grace_period": f"{spec.max_session_seconds}s",
         "restart": _RESTART,
@@ -71,6 +74,7 @@ def vendor_license_proxy(stack: StreamingStack) -> Part:
         "ports": [f"127.0.0.1:{variables.LICENSE_PROXY_PORT}:8080"],
         "networks": [INSIDE, OUTSIDE],
         "secrets": ["license.jwt"],
+        "healthcheck": command_health(["curl", "-fsS", "http://127.0.0.1:8080/health"]),
         "restart": _RESTART,
         **deployed(limits(spec.resources.limits)),
     }
@@ -98,6 +102,7 @@ def vendor_recogniser(stack: StreamingStack, model: Model, first_card: int) -> P
         "environment": environment(settings, model.pods.env),
         "networks": [INSIDE],
         "shm_size": "1g",
+        "healthcheck": command_health(["grpc_health_probe", "-addr=127.0.0.1:50051"], model.startup_seconds),
         "restart": _RESTART,
         **deployed(limits(model.wanted_resources.limits), reservation),
     }
