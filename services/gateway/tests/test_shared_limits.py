@@ -12,6 +12,8 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from license_client.counts import Counts, OfKey, at_least
+from license_client.shares import SharedCounts
 from license_proxy_process import LicenseProxyProcess, license_proxy_process
 from service_kit.http import serve_http
 from stand_in_proxy import ready
@@ -19,8 +21,6 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from streaming_gateway.counts import Counts, OfKey, at_least
-from streaming_gateway.shares import SharedCounts
 from streamingstack_bench.mounted_file import MountedFile
 from streamingstack_bench.wire_client import wire_client
 

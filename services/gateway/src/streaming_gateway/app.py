@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import httpx2
+from license_client.counts import Counts
 from license_client.license import License, ProxiedLicense
+from license_client.shares import SharedCounts, Shares
 from license_client.usage import Metered, Usage, UsageReporter
 from license_client.usage_spool import UsageSpool
 from prometheus_client import CollectorRegistry
@@ -20,7 +22,6 @@ from stack_model.catalogue import parse_models
 
 from streaming_gateway.auth import Authenticator
 from streaming_gateway.catalogue import Catalogue
-from streaming_gateway.counts import Counts
 from streaming_gateway.gateway import Gates, Gateway
 from streaming_gateway.limits import SessionLimits
 from streaming_gateway.link import Recognizers
@@ -28,7 +29,6 @@ from streaming_gateway.metrics import GatewayMetrics
 from streaming_gateway.orders import metrics_and_orders
 from streaming_gateway.server import serve_clients
 from streaming_gateway.settings import GatewaySettings
-from streaming_gateway.shares import SharedCounts, Shares
 from streaming_gateway.tls import ServingCertificate
 from streaming_gateway.token_uses import SpentAtProxy, SpentHere, TokenUses
 from streaming_gateway.tokens import parse_secrets
