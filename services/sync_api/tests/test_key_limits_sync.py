@@ -90,7 +90,7 @@ async def test_new_recordings_of_a_minute_are_counted_and_refused_ones_are_not(s
 async def beside_a_gateway(stack: Any, folder: Path, keys: Path, **claims: Any) -> AsyncIterator[tuple[Stack, Any]]:
     """A sync API and a gateway of one stack, before its licence proxy."""
     async with license_proxy_process(folder / "proxy", **claims) as proxy:
-        usual = {"api_keys_file": keys, "license_endpoint": proxy.url}
+        usual: dict[str, Any] = {"api_keys_file": keys, "license_endpoint": proxy.url}
         async with stack(delay_seconds=SLOW, **usual) as running, scripted_gateway(**usual) as gateway:
             await ready(gateway)
             async with asyncio.timeout(10):
