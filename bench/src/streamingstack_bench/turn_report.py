@@ -39,7 +39,7 @@ class Limits:
         """A line for each limit that is passed, or that nothing was measured for."""
         if self.force_ms is not None:
             at = f"{report.speech_model}: ForceEndpoint"
-            yield from _above(f"{at} to final", report.forced and report.forced.to_final, self.force_ms)
+            yield from _above(f"{at} to final", report.forced.to_final if report.forced else None, self.force_ms)
             if report.forced is not None and (report.forced.unanswered or report.forced.failed):
                 yield f"{at}: {_unanswered(report.forced)}"
         for name, column in report.columns.items():
