@@ -55,7 +55,7 @@ class GatewaySettings(ServiceSettings):
     models: str | None = Field(
         default=None,
         validation_alias="GATEWAY_MODELS",
-        description="JSON list of {speech_model, route, family, default}.",
+        description="JSON list of {speech_model, route, route_aliases, family, default}.",
     )
     models_file: Path | None = Field(
         default=None, validation_alias="GATEWAY_MODELS_FILE", description="The same in a file, reloaded when changed."
