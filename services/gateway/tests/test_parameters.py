@@ -200,6 +200,54 @@ def test_begin_echoes_the_eight_keys_in_their_types() -> None:
     assert config(**ON_U3).echo()["mode"] == "balanced"
 
 
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        (
+            {"language_detection": "true", "continuous_partials": "true", "language_codes": '["es"]'},
+            {
+                "mode": None, "format_turns": False, "include_partial_turns": True, "continuous_partials": False,
+                "interruption_delay": None, "language_detection": False, "language_codes": [],
+                "inactivity_timeout": None, "session_heartbeat": False, "acknowledge_silence": False,
+                "min_turn_silence": 400, "max_turn_silence": 1280, "vad_threshold": 0.4,
+                "end_of_turn_confidence_threshold": 0.4,
+            },
+        ),
+        (
+            {"acknowledge_silence": "1", "session_heartbeat": "1", "inactivity_timeout": 60, "vad_threshold": 0.7,
+             "speech_model": "universal-streaming-multilingual", "language_detection": "1", "format_turns": "1"},
+            {
+                "format_turns": True, "language_detection": True, "inactivity_timeout": 60, "session_heartbeat": True,
+                "acknowledge_silence": False, "vad_threshold": 0.7,
+            },
+        ),
+        (
+            {**ON_U3, "language_code": "es", "acknowledge_silence": "1", "include_partial_turns": "0",
+             "mode": "min_latency"},
+            {
+                "mode": "min_latency", "format_turns": True, "include_partial_turns": False,
+                "continuous_partials": True, "interruption_delay": 0, "language_detection": False,
+                "language_codes": ["es"], "acknowledge_silence": True, "min_turn_silence": 128, "max_turn_silence": 1536, "vad_threshold": 0.3,
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_begin_tells_what_holds(query: dict[str, Any], told: dict[str, Any]) -> None:
+    echo = config(**query).echo()
+    assert {name: echo[name] for name in told} == told
+    assert "language_code" not in echo
+
+
+def test_begin_tells_every_parameter_that_has_an_effect_and_is_not_spoken() -> None:
+    spoken_or_secret = {"keyterms_prompt", "prompt", "agent_context", "token"}
+    without_effect = {
+        name for name, field in ConnectParameters.model_fields.items() if "without effect." in str(field.description)
+    }
+    by_the_model = {"speech_model", "language", "redact_pii"}
+    rest = ConnectParameters.model_fields.keys() - spoken_or_secret - without_effect - by_the_model
+    assert rest <= config().echo().keys()
+
+
 def test_an_update_changes_what_it_names_and_null_is_not_said() -> None:
     before = config(keyterms_prompt='["Ostrava"]', max_turn_silence=900)
     after = before.updated(
@@ -216,6 +264,17 @@ def test_a_mode_re_applies_its_preset_and_its_own_message_goes_over_it() -> None
     assert before.updated(read_update({"mode": "max_accuracy"})).turns.min_turn_silence == 800
     both = read_update({"mode": "max_accuracy", "min_turn_silence": 200})
     assert before.updated(both).turns.min_turn_silence == 200
+
+
+@pytest.mark.parametrize("model", ["u3-rt-pro", "u3-rt-pro-beta-1"])
+def test_a_mode_is_nothing_to_the_older_realtime_model(model: str) -> None:
+    """Its silences are its own: a mode is taken and changes none, neither the model's nor the client's."""
+    before = config(speech_model=model, mode="max_accuracy", max_turn_silence=700)
+    after = before.updated(read_update({"mode": "min_latency"}))
+    for each in (before, after):
+        assert each.echo()["mode"] is None
+        assert (each.turns.min_turn_silence, each.turns.max_turn_silence) == (100, 700)
+        assert (each.turns.continuous_partials, each.turns.interruption_delay) == (False, 500)
 
 
 def test_what_belongs_to_another_family_is_ignored_in_an_update() -> None:

@@ -31,10 +31,13 @@ _MODES: dict[Mode, Preset] = {
 }
 
 
+def has_modes(family: Family, speech_model: str) -> bool:
+    """Whether `mode` means anything to `speech_model`, the id that the client asked for."""
+    return family == "universal-3" and not speech_model.startswith("u3-rt-pro")
+
+
 def preset(family: Family, speech_model: str, mode: Mode | None) -> Preset:
     """The settings of `speech_model`, the id that the client asked for."""
     if family == "universal":
         return _UNIVERSAL
-    if speech_model.startswith("u3-rt-pro"):
-        return _REALTIME_PRO
-    return _MODES[mode or "balanced"]
+    return _MODES[mode or "balanced"] if has_modes(family, speech_model) else _REALTIME_PRO
