@@ -227,7 +227,8 @@ def test_begin_echoes_the_eight_keys_in_their_types() -> None:
             {
                 "mode": "min_latency", "format_turns": True, "include_partial_turns": False,
                 "continuous_partials": True, "interruption_delay": 0, "language_detection": False,
-                "language_codes": ["es"], "acknowledge_silence": True, "min_turn_silence": 128, "max_turn_silence": 1536, "vad_threshold": 0.3,
+                "language_codes": ["es"], "acknowledge_silence": True,
+                "min_turn_silence": 128, "max_turn_silence": 1536, "vad_threshold": 0.3,
             },
         ),
     ],

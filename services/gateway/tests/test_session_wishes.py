@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from streamingstack_bench.wire_client import wire_client
 from websockets.asyncio.client import connect
 
 U3PRO = Path(__file__).parents[3] / "examples" / "u3pro.yaml"
+WHOLE_MS = 6000  # of the script
 FINALS = ["hello there this is a test", "done"]
 OGG, PACKETS = encoded("libopus", "ogg", 48_000)
 ADTS, _ = encoded("aac", "adts", 44_100)
@@ -128,6 +130,24 @@ async def test_each_route_of_a_model_names_it(stack: Any, query: str, header: st
     (model,) = [each for each in gateway_models(load_stack(U3PRO)) if each.family == "universal-3"]
     async with stack(replacing=True, models=dump_models([model])) as running:
         assert answer in await told_model(running.url, query, header)
+
+
+async def test_heartbeats_that_are_switched_on_tell_of_the_time_since(plain_stack: Any) -> None:
+    """On, off and on again: neither comes at once, and neither tells of the voice and the audio before it."""
+    opted = frozenset({"Heartbeat"})
+    async with wire_client(plain_stack.url, opted_in=opted) as client:
+        await client.audio(WHOLE_MS)
+        for seconds_off in (5.2, 0.2):
+            await asyncio.sleep(seconds_off)
+            await client.say("UpdateConfiguration", session_heartbeat=True)
+            since = time.monotonic()
+            beat = await client.until(lambda message: message["type"] == "Heartbeat", 8)
+            assert 4.5 <= time.monotonic() - since <= 7
+            assert beat["total_audio_received_ms"] == WHOLE_MS
+            assert beat["realtime_factor"] == 0
+            assert beat["max_speech_probability"] == 0
+            await client.say("UpdateConfiguration", session_heartbeat=False)
+        await client.terminate()
 
 
 async def test_silence_is_acknowledged_to_those_who_ask(stack: Any) -> None:

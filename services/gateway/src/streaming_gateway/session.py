@@ -174,6 +174,8 @@ class Session:
 
     def _update(self, change: Tunable) -> None:
         before, self._config = self._config, self._config.updated(change)
+        if self._config.session_heartbeat and not before.session_heartbeat:
+            self._heartbeats.restart(self._clock(), self._intake.received_seconds)
         old, new = before.hearing, self._config.hearing
         if self._config.turns != before.turns:
             self._machine.update(self._link.received_samples, self._config.turns)
@@ -248,7 +250,7 @@ class Session:
             if now >= self._last_message + patience:
                 raise inactive(patience)
             dues.append(self._last_message + patience)
-        if self._config.said.session_heartbeat:
+        if self._config.session_heartbeat:
             if now >= self._heartbeats.due:
                 self._outbox.put(self._heartbeats.beat(now, self._intake.received_seconds))
             dues.append(self._heartbeats.due)
