@@ -39,7 +39,7 @@ def row(number: int, text: str, **query: Any) -> Any:
         row(26, "Invalid 'vad_threshold'", vad_threshold=-0.1),
         row(27, "Invalid 'keyterms_prompt': Value error, Max 100 items", keyterms_prompt=MANY),
         row(29, "Invalid 'keyterms_prompt': Value error, Invalid JSON array", keyterms_prompt="abc"),
-        row(30, "Invalid 'keyterms_prompt': Value error, Invalid JSON array", keyterms="abc"),
+        row(30, "Invalid 'keyterms': Value error, Invalid JSON array", keyterms="abc"),
         row(31, "Invalid 'inactivity_timeout'", inactivity_timeout=4),
         row(31, "Invalid 'inactivity_timeout'", inactivity_timeout=3601),
         row(34, "Invalid 'prompt'", prompt="x"),

@@ -62,6 +62,9 @@ def config(catalogue: Catalogue = ALL, /, **query: Any) -> SessionConfig:
         ({"previous_context_n_turns": 101}, "Invalid 'previous_context_n_turns'"),
         ({"redact_pii": "true"}, "Invalid 'redact_pii'"),
         ({"llm_gateway": "[]"}, "Invalid 'llm_gateway'"),
+        ({"domain": "law"}, "Invalid 'domain': Input should be 'medical-v1'"),
+        ({"word_finalization_max_wait_time": "abc"}, "Invalid 'word_finalization_max_wait_time'"),
+        ({"customer_support_audio_capture": "maybe"}, "Invalid 'customer_support_audio_capture'"),
     ],
 )
 def test_a_wrong_value_is_refused_before_the_session_with_the_parameter_named(
@@ -74,9 +77,45 @@ def test_a_wrong_value_is_refused_before_the_session_with_the_parameter_named(
     assert named in refused.value.text
 
 
-def test_a_repeated_parameter_is_no_list() -> None:
-    with pytest.raises(Problem, match="invalid_parameter"):
-        read_query("keyterms_prompt=a&keyterms_prompt=b")
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ('keyterms_prompt=["a"]&keyterms_prompt=["b"]', "Invalid 'keyterms_prompt': Value error, Invalid JSON array"),
+        ("keyterms_prompt=a&keyterms_prompt=b", "Invalid 'keyterms_prompt': Value error, Invalid JSON array"),
+        ('keyterms=["a"]&keyterms=["b"]', "Invalid 'keyterms': Value error, Invalid JSON array"),
+        ('language_codes=["en"]&language_codes=["es"]', "Invalid 'language_codes': Value error, Invalid JSON array"),
+        ("language_code=en&language_code=es", "Invalid 'language_code': Value error, Invalid JSON array"),
+        ("redact_pii_policies=a&redact_pii_policies=b", "Invalid 'redact_pii_policies': Value error, Invalid JSON arr"),
+        ("llm_gateway={}&llm_gateway={}", "Invalid 'llm_gateway': Value error, Invalid JSON object"),
+    ],
+)
+def test_a_repeated_parameter_is_no_list(query: str, said: str) -> None:
+    with pytest.raises(Problem) as refused:
+        read_query(query)
+    assert said in refused.value.text
+
+
+def test_of_a_single_value_that_is_repeated_the_last_one_counts() -> None:
+    assert read_query("min_turn_silence=100&min_turn_silence=200")[0].min_turn_silence == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "value", "named"),
+    [
+        ("keyterms", "abc", "keyterms"),
+        ("keyterms", "[1]", "keyterms.0"),
+        ("language_code", "xx", "language_code"),
+        ("min_end_of_turn_silence_when_confident", "x", "min_end_of_turn_silence_when_confident"),
+        ("formatted_finals", "maybe", "formatted_finals"),
+        ("noise_suppression_model", "loud", "noise_suppression_model"),
+        ("noise_suppression_threshold", "2", "noise_suppression_threshold"),
+        ("_customer_support_audio_capture", "maybe", "_customer_support_audio_capture"),
+    ],
+)
+def test_a_wrong_value_is_refused_under_the_name_that_was_sent(sent: str, value: str, named: str) -> None:
+    with pytest.raises(Problem) as refused:
+        config(**ON_U3, **{sent: value})
+    assert refused.value.text.startswith(f"User Input Validation Error: Invalid '{named}': ")
 
 
 @pytest.mark.parametrize("said", ["true", "True", "1", "yes", "on", "TRUE", "t"])
@@ -90,7 +129,7 @@ def test_so_does_no(said: str) -> None:
 
 
 def test_unknown_names_are_told_apart_and_ignored() -> None:
-    _, unknown = read_query("min_turn_silense=9&sample_rate=8000&webhook_url=x&token=t")
+    _, unknown = read_query("min_turn_silense=9&sample_rate=8000&webhook_url=x&token=t&domain=medical-v1")
     assert unknown == ["min_turn_silense"]
 
 
@@ -170,6 +209,15 @@ def test_without_english_the_first_model_is_the_default_and_multi_finds_its_own(
     assert config(language="multi").model is MULTI
     with pytest.raises(ValueError, match="not served"):
         Catalogue((U3,), default="universal-streaming-english")
+
+
+def test_multi_is_refused_where_its_model_is_not_served_unless_another_is_named() -> None:
+    with pytest.raises(Problem) as refused:
+        config(Catalogue((ENGLISH, U3)), language="multi")
+    assert refused.value.code == 3006
+    assert "Invalid 'language': Value error, 'multi' is universal-streaming-multilingual" in refused.value.text
+    assert "'universal-streaming-english' or 'universal-3-5-pro'" in refused.value.text
+    assert config(Catalogue((ENGLISH, U3)), language="multi", **ON_U3).model is U3
 
 
 def test_aliases_can_be_switched_off_and_need_their_model() -> None:
@@ -291,6 +339,8 @@ def test_what_belongs_to_another_family_is_ignored_in_an_update() -> None:
         ({"max_turn_silence": 1.5}, "max_turn_silence"),
         ({"vad_threshold": 2}, "vad_threshold"),
         ({"keyterms_prompt": {"a": 1}}, "keyterms_prompt"),
+        ({"keyterms": {"a": 1}}, "keyterms"),
+        ({"language_code": 5}, "language_code"),
     ],
 )
 def test_an_update_has_the_limits_of_the_query(message: dict[str, Any], named: str) -> None:

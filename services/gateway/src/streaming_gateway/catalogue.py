@@ -65,7 +65,13 @@ class Catalogue:
         return chosen.speech_model, chosen
 
     def _unnamed(self, language: str | None) -> str:
-        if language == "multi" and self._deployed(MULTILINGUAL):
+        if language == "multi":
+            if self._deployed(MULTILINGUAL) is None:
+                raise invalid_parameter(
+                    "language",
+                    f"Value error, 'multi' is {MULTILINGUAL}, which is not served: leave it out, or set speech_model "
+                    f"to {_listed(self.ids)}",
+                )
             return MULTILINGUAL
         if self.default is not None:
             return self.default

@@ -1,5 +1,6 @@
 """Every parameter of the protocol, once: those that may change in mid-session, and those of the connection."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
@@ -22,24 +23,17 @@ from streaming_gateway.parameters.fields import (
 )
 from streaming_gateway.problems import invalid_parameter
 
-RENAMED = {
+_RENAMED = {
     "min_end_of_turn_silence_when_confident": "min_turn_silence",
     "formatted_finals": "format_turns",
     "keyterms": "keyterms_prompt",
     "noise_suppression_model": "voice_focus",
     "noise_suppression_threshold": "voice_focus_threshold",
+    "_customer_support_audio_capture": "customer_support_audio_capture",
 }
-# Sent by some clients, without any effect here.
-WITHOUT_EFFECT = frozenset(
-    {
-        "word_finalization_max_wait_time",
-        "webhook_url",
-        "webhook_auth_header_name",
-        "webhook_auth_header_value",
-        "customer_support_audio_capture",
-        "_customer_support_audio_capture",
-    }
-)
+# One value that stands for a list.
+_ALONE = {"language_code": "language_codes"}
+OLD_NAMES = {**_RENAMED, **_ALONE}
 
 
 class Tunable(BaseModel):
@@ -142,7 +136,7 @@ class ConnectParameters(Tunable):
     previous_context_n_turns: Annotated[int, Field(ge=0, le=100)] = Field(
         default=5, description="0 to 100. Accepted, without effect."
     )
-    domain: str | None = Field(default=None, description="Accepted, without effect.")
+    domain: Literal["medical-v1"] | None = Field(default=None, description="Accepted, without effect.")
     speaker_labels: bool = Field(default=False, description="Accepted, without effect.")
     max_speakers: Annotated[int, Field(ge=1, le=10)] | None = Field(
         default=None, description="1 to 10. Accepted, without effect."
@@ -162,18 +156,36 @@ class ConnectParameters(Tunable):
         description="Seconds, 5 to 3600, without any message until the session is ended; absent: no limit.",
     )
     llm_gateway: JsonObject | None = Field(default=None, description="Accepted, without effect.")
+    webhook_url: str | None = Field(default=None, description="Accepted, without effect.")
+    webhook_auth_header_name: str | None = Field(default=None, description="Accepted, without effect.")
+    webhook_auth_header_value: str | None = Field(default=None, description="Accepted, without effect.")
+    word_finalization_max_wait_time: int | None = Field(
+        default=None, description="Milliseconds, of older clients. Accepted, without effect."
+    )
+    customer_support_audio_capture: bool = Field(default=False, description="Accepted, without effect.")
 
 
+_JSON_KINDS = {
+    name: kind["type"]
+    for name, schema in ConnectParameters.model_json_schema()["properties"].items()
+    for kind in schema.get("anyOf", [schema])
+    if kind["type"] in ("array", "object")
+}
 Parameters = TypeVar("Parameters", bound=Tunable)
 
 
 def read_query(query: str) -> tuple[ConnectParameters, list[str]]:
     """Parameters of a connection, and the names that nobody knows; raises Problem 3006.
 
-    An empty value counts as absent.
+    An empty value counts as absent. Of a value that is sent twice the last one counts; a list or an object is sent
+    once, as JSON.
     """
-    given = dict(parse_qsl(query, errors="replace"))
-    known = ConnectParameters.model_fields.keys() | RENAMED.keys() | WITHOUT_EFFECT | {"language_code"}
+    pairs = parse_qsl(query, errors="replace")
+    for name, times in Counter(name for name, _ in pairs).items():
+        if times > 1 and (kind := _JSON_KINDS.get(OLD_NAMES.get(name, name))):
+            raise invalid_parameter(name, f"Value error, Invalid JSON {kind}")
+    given = dict(pairs)
+    known = ConnectParameters.model_fields.keys() | OLD_NAMES.keys()
     return _read(ConnectParameters, given), sorted(given.keys() - known)
 
 
@@ -183,16 +195,18 @@ def read_update(message: Mapping[str, Any]) -> Tunable:
 
 
 def _read(kind: type[Parameters], given: Mapping[str, Any]) -> Parameters:
+    sent_as = _sent_as(given)
+    values = {name: [given[sent]] if sent in _ALONE else given[sent] for name, sent in sent_as.items()}
     try:
-        return kind.model_validate(_renamed(given))
+        return kind.model_validate(values)
     except ValidationError as refused:
         first = refused.errors(include_url=False, include_context=False)[0]
-        raise invalid_parameter(".".join(str(part) for part in first["loc"]), first["msg"]) from None
+        name, *within = first["loc"]
+        sent = sent_as[str(name)]
+        place = [sent] if sent in _ALONE else [sent, *within]
+        raise invalid_parameter(".".join(str(part) for part in place), first["msg"]) from None
 
 
-def _renamed(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Old names as new ones; where both are sent, the new one wins."""
-    named = {RENAMED[name]: value for name, value in given.items() if name in RENAMED}
-    if "language_code" in given and isinstance(given["language_code"], str):
-        named["language_codes"] = [given["language_code"]]
-    return {**named, **{name: value for name, value in given.items() if name not in RENAMED}}
+def _sent_as(given: Mapping[str, Any]) -> dict[str, str]:
+    """Each parameter and the name that it was sent under; where an old name was sent beside it, the new one wins."""
+    return {OLD_NAMES.get(name, name): name for name in sorted(given, key=lambda name: name not in OLD_NAMES)}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from streaming_gateway.parameters.fields import ENCODINGS
-from streaming_gateway.parameters.model import RENAMED, WITHOUT_EFFECT, ConnectParameters, Tunable
+from streaming_gateway.parameters.model import OLD_NAMES, ConnectParameters, Tunable
 from streaming_gateway.parameters.presets import MODES, Preset, preset
 
 Schema = Mapping[str, Any]
@@ -33,7 +33,7 @@ def reference_page() -> str:
     """The page in Markdown."""
     properties = ConnectParameters.model_json_schema()["properties"]
     rows = [_row(name, item) for name, item in properties.items()]
-    renamed = [f"| `{old}` | `{new}` |" for old, new in {**RENAMED, "language_code": "language_codes"}.items()]
+    renamed = [f"| `{old}` | `{new}` |" for old, new in OLD_NAMES.items()]
     parts = [
         _HEAD,
         "| parameter | | value | default | models | meaning |\n|---|---|---|---|---|---|",
@@ -43,7 +43,6 @@ def reference_page() -> str:
         "\n## Old names\n\nWhere both are sent, the newer one counts.\n",
         "| sent | read as |\n|---|---|",
         *renamed,
-        f"\nKnown and without effect: {', '.join(f'`{name}`' for name in sorted(WITHOUT_EFFECT))}.",
     ]
     return "\n".join(parts) + "\n"
 
