@@ -97,6 +97,17 @@ async def test_languages_are_taken_for_universal_3(stack: Any) -> None:
     assert len(client.finals) == 2
 
 
+async def test_an_operator_s_own_defaults_of_universal_3_are_told_and_end_turns(stack: Any) -> None:
+    """Two words with 700 ms between them: one turn by the built-in silence, two by a shorter one."""
+    script, heard = utterances("one", 700, "two"), []
+    for chosen in ({}, {"universal3_max_turn_silence": 500, "universal3_vad_threshold": 0.25}):
+        async with stack(script, replacing=True, **chosen) as running:
+            client = await session(running.url, 4000, **UNIVERSAL_3)
+        told = client.messages[0]["configuration"]
+        heard.append((told["max_turn_silence"], told["vad_threshold"], client.finals))
+    assert heard == [(1536, 0.3, ["one two"]), (500, 0.25, ["one", "two"])]
+
+
 @pytest.mark.check(17)
 @pytest.mark.parametrize("default", ["universal-streaming-english", "universal-streaming-multilingual"])
 async def test_who_names_no_model_gets_the_configured_default(stack: Any, default: str) -> None:

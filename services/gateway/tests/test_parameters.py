@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -9,12 +10,14 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from stack_model.catalogue import GatewayModel
 from streaming_gateway.catalogue import Catalogue
-from streaming_gateway.parameters import SessionConfig, read_query, read_update, resolve
+from streaming_gateway.parameters import SessionConfig, Universal3Defaults, read_query, read_update, resolve
 from streaming_gateway.parameters.model import ConnectParameters, Tunable
 from streaming_gateway.parameters.reference import reference_page
 from streaming_gateway.problems import Problem
+from streaming_gateway.settings import GatewaySettings
 
 ENGLISH = GatewayModel(speech_model="universal-streaming-english", route="en-default", family="universal")
 MULTI = GatewayModel(speech_model="universal-streaming-multilingual", route="ml-default", family="universal")
@@ -290,7 +293,9 @@ def test_begin_tells_what_holds(query: dict[str, Any], told: dict[str, Any]) -> 
 def test_begin_tells_every_parameter_that_has_an_effect_and_is_not_spoken() -> None:
     spoken_or_secret = {"keyterms_prompt", "prompt", "agent_context", "token"}
     without_effect = {
-        name for name, field in ConnectParameters.model_fields.items() if "without effect." in str(field.description)
+        name
+        for name, field in ConnectParameters.model_fields.items()
+        if "Accepted, without effect" in str(field.description)
     }
     by_the_model = {"speech_model", "language", "redact_pii"}
     rest = ConnectParameters.model_fields.keys() - spoken_or_secret - without_effect - by_the_model
@@ -349,6 +354,41 @@ def test_an_update_has_the_limits_of_the_query(message: dict[str, Any], named: s
     assert f"Invalid '{named}" in refused.value.text
 
 
+CHOSEN = Universal3Defaults(min_turn_silence=900, max_turn_silence=2000, vad_threshold=0.2)
+
+
+@pytest.mark.parametrize(
+    ("query", "silences"),
+    [
+        (ON_U3, (900, 2000, 0.2)),
+        ({**ON_U3, "mode": "min_latency"}, (900, 2000, 0.2)),
+        ({**ON_U3, "mode": "max_accuracy"}, (900, 2000, 0.2)),
+        ({**ON_U3, "min_turn_silence": 300}, (300, 2000, 0.2)),
+        ({"speech_model": "u3-rt-pro"}, (100, 1000, 0.3)),
+        ({}, (400, 1280, 0.4)),
+    ],
+    ids=str,
+)
+def test_an_operator_chooses_what_the_modes_of_universal_3_start_from(
+    query: dict[str, Any], silences: tuple[int, int, float]
+) -> None:
+    echo = resolve(read_query(urlencode(query))[0], ALL, "", CHOSEN).echo()
+    assert (echo["min_turn_silence"], echo["max_turn_silence"], echo["vad_threshold"]) == silences
+    shorter = resolve(
+        read_query(urlencode({**ON_U3, "mode": "max_accuracy"}))[0], ALL, "", replace(CHOSEN, min_turn_silence=50)
+    )
+    assert shorter.turns.min_turn_silence == 800
+
+
+def test_the_operator_says_so_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("MIN_TURN_SILENCE", "900"), ("MAX_TURN_SILENCE", "2000"), ("VAD_THRESHOLD", "0.2")):
+        monkeypatch.setenv(f"UNIVERSAL_3_{name}", value)
+    assert GatewaySettings().universal3() == CHOSEN
+    monkeypatch.setenv("UNIVERSAL_3_MIN_TURN_SILENCE", "49")
+    with pytest.raises(ValidationError, match="UNIVERSAL_3_MIN_TURN_SILENCE"):
+        GatewaySettings()
+
+
 names = st.sampled_from(sorted(ConnectParameters.model_fields))
 anything = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.text(), max_size=3))
 
@@ -370,6 +410,25 @@ def test_any_query_opens_a_session_or_is_refused_by_code(query: dict[str, str]) 
 @given(st.dictionaries(st.sampled_from(sorted(Tunable.model_fields)), anything, max_size=5))
 def test_any_update_is_taken_or_refused_by_code(message: dict[str, Any]) -> None:
     assert refused_code(lambda: config(**ON_U3).updated(read_update(message)).hearing) in (None, 3006)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("interruption_delay", "| U | whole number, 0 to 1000 | preset |"),
+        ("end_of_turn_confidence_threshold", "| U | number, 0 to 1 | `0.4` |"),
+        ("min_turn_silence", "| U | whole number from 0 | preset |"),
+        ("sample_rate", "|  | whole number, 8000 to 96000 | `16000` |"),
+        ("keyterms_prompt", "| U | JSON list, at most 100 | `[]` |"),
+        ("agent_context", "| U | string, at most 1750 characters |  |"),
+        ("format_turns", "| U | boolean | `false` |"),
+        ("session_heartbeat", "| U | boolean | `false` |"),
+        ("mode", "| U | `min_latency` or `balanced` or `max_accuracy` | `balanced` |"),
+        ("domain", "|  | `medical-v1` |  |"),
+    ],
+)
+def test_the_page_tells_ranges_and_what_holds_where_the_client_says_nothing(name: str, cells: str) -> None:
+    assert f"| `{name}` {cells}" in reference_page()
 
 
 def test_the_page_of_parameters_is_made_from_the_model() -> None:

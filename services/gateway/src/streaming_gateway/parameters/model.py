@@ -8,6 +8,9 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from streaming_gateway.parameters.fields import (
+    LEAST_CHECK_MS,
+    LONGEST_KEYTERM,
+    MOST_CHECK_MS,
     AgentContext,
     Encoding,
     JsonObject,
@@ -43,19 +46,18 @@ class Tunable(BaseModel):
 
     end_of_turn_confidence_threshold: Score | None = Field(
         default=None,
-        description="0 to 1: the score from which `min_turn_silence` ends a turn; 1: never, 0: always.",
+        description="The score from which `min_turn_silence` ends a turn; 1: never, 0: always.",
         json_schema_extra={"models": "universal"},
     )
     min_turn_silence: Silence | None = Field(
         default=None,
-        description="Milliseconds of audio: the silence after which a turn may end. Universal-3: 50 to 10000, clamped.",
+        description="Milliseconds of audio: the silence after which a turn may end. "
+        f"Universal-3: {LEAST_CHECK_MS} to {MOST_CHECK_MS}, clamped.",
     )
     max_turn_silence: Silence | None = Field(
         default=None, description="Milliseconds of audio: the silence that ends a turn whatever it sounds like."
     )
-    vad_threshold: Score | None = Field(
-        default=None, description="0 to 1: below this speech probability a frame is silence."
-    )
+    vad_threshold: Score | None = Field(default=None, description="Below this speech probability a frame is silence.")
     format_turns: bool | None = Field(
         default=None,
         description="A second end of turn with casing and punctuation. Universal-3 is always formatted.",
@@ -66,17 +68,17 @@ class Tunable(BaseModel):
     )
     keyterms_prompt: Keyterms | None = Field(
         default=None,
-        description="JSON list of words to listen for: at most 100. One of over 50 characters is left out. "
+        description=f"Words to listen for. One of over {LONGEST_KEYTERM} characters is left out. "
         "An update replaces the list.",
     )
     prompt: Prompt | None = Field(
         default=None,
-        description="Text about what is said, at most 1750 characters. Refused for other models.",
+        description="Text about what is said. Refused for other models.",
         json_schema_extra={"models": "universal-3"},
     )
     agent_context: AgentContext | None = Field(
         default=None,
-        description="The agent's last reply, at most 1750 characters; it follows `prompt`.",
+        description="The agent's last reply; it follows `prompt`.",
         json_schema_extra={"models": "universal-3"},
     )
     mode: Mode | None = Field(
@@ -91,14 +93,13 @@ class Tunable(BaseModel):
     )
     interruption_delay: Annotated[int, Field(ge=0, le=1000)] | None = Field(
         default=None,
-        description="Milliseconds, 0 to 1000: when the early partial is due; 256 ms are added.",
+        description="Milliseconds: when the early partial is due; 256 ms are added.",
         json_schema_extra={"models": "universal-3"},
     )
     turn_left_pad_ms: int | None = Field(default=None, description="Accepted, without effect.")
     language_codes: Languages | None = Field(
         default=None,
-        description="JSON list of up to 10 codes that are expected; `multi` stands alone, `[]` is none. "
-        "`language_code` is a list of one.",
+        description="Codes that are expected; `multi` stands alone, `[]` is none. `language_code` is a list of one.",
         json_schema_extra={"models": "universal-3"},
     )
     session_heartbeat: bool | None = Field(default=None, description="A `Heartbeat` every 5 s.")
@@ -117,11 +118,11 @@ class ConnectParameters(Tunable):
         description="The model; absent: the server's default. An unknown one is refused with a list of what is served.",
     )
     sample_rate: SampleRate = Field(
-        default=16_000, description="Hz, 8000 to 96000, of the PCM that is sent; without effect for compressed audio."
+        default=16_000, description="Hz, of the PCM that is sent; without effect for compressed audio."
     )
     encoding: Encoding = Field(
         default="pcm_s16le",
-        description="`pcm_s16le`, `pcm_mulaw`, `opus` (a packet in a message), `ogg_opus`, `aac` (ADTS).",
+        description="Of the audio. `opus`: a packet in a message; `aac`: ADTS.",
     )
     token: str | None = Field(default=None, description="A temporary token, or a key, where no header can be sent.")
     include_partial_turns: bool = Field(default=True, description="False: only ends of turns.")
@@ -134,26 +135,28 @@ class ConnectParameters(Tunable):
         default=None, description="Old: `multi` chooses the multilingual model where none is named."
     )
     previous_context_n_turns: Annotated[int, Field(ge=0, le=100)] = Field(
-        default=5, description="0 to 100. Accepted, without effect."
+        default=5, description="Accepted, without effect."
     )
     domain: Literal["medical-v1"] | None = Field(default=None, description="Accepted, without effect.")
-    speaker_labels: bool = Field(default=False, description="Accepted, without effect.")
+    speaker_labels: bool = Field(
+        default=False, description="Accepted, without effect: silences and thresholds keep their defaults too."
+    )
     max_speakers: Annotated[int, Field(ge=1, le=10)] | None = Field(
-        default=None, description="1 to 10. Accepted, without effect."
+        default=None, description="Accepted, without effect."
     )
     speaker_labels_revision_interval_ms: Annotated[int, Field(ge=0, le=86_400_000)] | None = Field(
-        default=None, description="0 to 86400000. Accepted, without effect."
+        default=None, description="Accepted, without effect."
     )
     voice_focus: Literal["near-field", "far-field"] | None = Field(
         default=None, description="Accepted, without effect."
     )
-    voice_focus_threshold: Score | None = Field(default=None, description="0 to 1. Accepted, without effect.")
+    voice_focus_threshold: Score | None = Field(default=None, description="Accepted, without effect.")
     redact_pii: Redaction = Field(default=False, description="True is refused: nothing would be redacted.")
     redact_pii_policies: Names | None = Field(default=None, description="Accepted, without effect.")
     redact_pii_sub: Literal["hash", "entity_name"] | None = Field(default=None, description="Accepted, without effect.")
     inactivity_timeout: Annotated[int, Field(ge=5, le=3600)] | None = Field(
         default=None,
-        description="Seconds, 5 to 3600, without any message until the session is ended; absent: no limit.",
+        description="Seconds without any message until the session is ended; absent: no limit.",
     )
     llm_gateway: JsonObject | None = Field(default=None, description="Accepted, without effect.")
     webhook_url: str | None = Field(default=None, description="Accepted, without effect.")

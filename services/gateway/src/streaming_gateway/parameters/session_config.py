@@ -7,11 +7,11 @@ from stack_model.catalogue import GatewayModel
 
 from streaming_gateway.catalogue import Catalogue
 from streaming_gateway.link.api import Hearing
-from streaming_gateway.parameters.fields import LONGEST_PROMPT, Mode
+from streaming_gateway.parameters.fields import LEAST_CHECK_MS, LONGEST_PROMPT, MOST_CHECK_MS, Mode
 from streaming_gateway.parameters.model import ConnectParameters, Tunable
-from streaming_gateway.parameters.presets import Preset, has_modes, preset
+from streaming_gateway.parameters.presets import BUILT_IN, Preset, Universal3Defaults, has_modes, preset
 from streaming_gateway.problems import invalid_parameter
-from streaming_gateway.turns import TurnConfig, checkpoints_ms
+from streaming_gateway.turns import DEFAULT_CONFIDENCE_THRESHOLD, TurnConfig, checkpoints_ms
 
 API_VERSION = "2025-05-12"
 _OF_THE_MODE = tuple(Preset.__dataclass_fields__)
@@ -25,6 +25,7 @@ class SessionConfig:
     model: GatewayModel
     connect: ConnectParameters
     said: Tunable
+    defaults: Universal3Defaults = BUILT_IN
 
     @property
     def universal3(self) -> bool:
@@ -43,11 +44,12 @@ class SessionConfig:
     @property
     def preset(self) -> Preset:
         """The preset with the client's own values over it."""
-        base = preset(self.model.family, self.speech_model, self.mode)
+        base = preset(self.model.family, self.speech_model, self.mode, self.defaults)
         own = {name: getattr(self.said, name) for name in _OF_THE_MODE if getattr(self.said, name) is not None}
         resolved = replace(base, **own)
         if self.universal3:
-            return replace(resolved, min_turn_silence=min(max(resolved.min_turn_silence, 50), 10_000))
+            clamped = min(max(resolved.min_turn_silence, LEAST_CHECK_MS), MOST_CHECK_MS)
+            return replace(resolved, min_turn_silence=clamped)
         return resolved
 
     @property
@@ -58,7 +60,7 @@ class SessionConfig:
             family=self.model.family,
             min_turn_silence=self.preset.min_turn_silence,
             max_turn_silence=self.preset.max_turn_silence,
-            end_of_turn_confidence_threshold=0.4 if threshold is None else threshold,
+            end_of_turn_confidence_threshold=DEFAULT_CONFIDENCE_THRESHOLD if threshold is None else threshold,
             format_turns=bool(self.said.format_turns),
             include_partial_turns=self.connect.include_partial_turns,
             report_language=self.connect.language_detection and not self.speech_model.endswith("-english"),
@@ -136,7 +138,12 @@ class SessionConfig:
         return context[-LONGEST_PROMPT:]
 
 
-def resolve(connect: ConnectParameters, catalogue: Catalogue, route: str = "") -> SessionConfig:
+def resolve(
+    connect: ConnectParameters,
+    catalogue: Catalogue,
+    route: str = "",
+    defaults: Universal3Defaults = BUILT_IN,
+) -> SessionConfig:
     """The configuration of a new session; `route` is the client's own X-Model-Version. Raises Problem 3006."""
     speech_model, model = catalogue.find(connect.speech_model, connect.language, route)
     if model.family == "universal":
@@ -144,4 +151,4 @@ def resolve(connect: ConnectParameters, catalogue: Catalogue, route: str = "") -
             if getattr(connect, name) is not None:
                 raise invalid_parameter(name, f"Value error, {name} is not supported by {speech_model}")
     said = Tunable.model_construct(**{name: getattr(connect, name) for name in Tunable.model_fields})
-    return SessionConfig(speech_model, model, connect, said)
+    return SessionConfig(speech_model, model, connect, said, defaults)
