@@ -63,16 +63,8 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGateway
         usage = _usage(settings, client, lambda: gateway.sessions, metrics, stack)
         shares = _shares(settings, lambda: gateway.counts, stack)
         auth, uses = _authenticator(settings), _token_uses(settings, stack)
-        gates = Gates(
-            auth,
-            _catalogue(settings),
-            license_,
-            usage,
-            shares,
-            uses,
-            settings.max_sessions,
-            settings.universal3(),
-        )
+        most, universal3 = settings.max_sessions, settings.universal3()
+        gates = Gates(auth, _catalogue(settings), license_, usage, shares, uses, most, universal3)
         limits = SessionLimits(settings.max_session_seconds, settings.max_backlog_seconds, settings.max_unread_bytes)
         gateway = Gateway(gates, recognizers, limits, metrics)
         certificate = _certificate(settings)
