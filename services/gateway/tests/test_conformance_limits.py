@@ -109,7 +109,7 @@ async def _ask_to_end(client: WireClient) -> None:
 
 @pytest.mark.check(95)
 @pytest.mark.parametrize("ask", [_ask_for_nothing, _ask_to_end])
-async def test_nor_does_a_turn_that_no_recogniser_ends_make_it_longer(
+async def test_an_open_turn_that_no_recogniser_ends_makes_no_session_longer(
     stack: Any, ask: Callable[[WireClient], Awaitable[None]]
 ) -> None:
     """Whether or not the client waits for its Termination already."""
