@@ -135,7 +135,7 @@ class ConnectParameters(Tunable):
         default=None, description="Old: `multi` chooses the multilingual model where none is named."
     )
     previous_context_n_turns: Annotated[int, Field(ge=0, le=100)] = Field(
-        default=5, description="Accepted, without effect."
+        default=5, description="Accepted, without effect: turns before make words of the next one worse."
     )
     domain: Literal["medical-v1"] | None = Field(default=None, description="Accepted, without effect.")
     speaker_labels: bool = Field(
