@@ -119,6 +119,7 @@ bench: setup  ## Measure 1, 2, 4, 8 real-time sessions and memory, write docs/be
 
 turn-quality: setup  ## Measure when turns end, with the end-of-turn model and without, write docs/benchmarks.md: TURN_CLIPS=
 	@$(TURNS) --up examples/u3pro.yaml --speech-model universal-3-5-pro
+	@$(TURNS) --up examples/universal.yaml --speech-model universal-streaming-multilingual --configuration balanced
 	@$(TURNS) --up examples/minimal.yaml --max-excess-ms 500 --max-force-ms 500 --max-first-partial-ms 1500
 
 long-stream: setup  ## One stream of three hours through real Whisper: memory, cost and words by quarter
