@@ -39,7 +39,7 @@ def row(number: int, text: str, **query: Any) -> Any:
         row(26, "Invalid 'vad_threshold'", vad_threshold=-0.1),
         row(27, "Invalid 'keyterms_prompt': Value error, Max 100 items", keyterms_prompt=MANY),
         row(29, "Invalid 'keyterms_prompt': Value error, Invalid JSON array", keyterms_prompt="abc"),
-        row(30, "Invalid 'keyterms_prompt': Value error, Invalid JSON array", keyterms="abc"),
+        row(30, "Invalid 'keyterms': Value error, Invalid JSON array", keyterms="abc"),
         row(31, "Invalid 'inactivity_timeout'", inactivity_timeout=4),
         row(31, "Invalid 'inactivity_timeout'", inactivity_timeout=3601),
         row(34, "Invalid 'prompt'", prompt="x"),
@@ -95,6 +95,17 @@ async def test_languages_are_taken_for_universal_3(stack: Any) -> None:
     async with stack(replacing=True) as running:
         client = await session(running.url, 6000, language_codes='["en","es"]', **UNIVERSAL_3)
     assert len(client.finals) == 2
+
+
+async def test_an_operator_s_own_defaults_of_universal_3_are_told_and_end_turns(stack: Any) -> None:
+    """Two words with 700 ms between them: one turn by the built-in silence, two by a shorter one."""
+    script, heard = utterances("one", 700, "two"), []
+    for chosen in ({}, {"universal3_max_turn_silence": 500, "universal3_vad_threshold": 0.25}):
+        async with stack(script, replacing=True, **chosen) as running:
+            client = await session(running.url, 4000, **UNIVERSAL_3)
+        told = client.messages[0]["configuration"]
+        heard.append((told["max_turn_silence"], told["vad_threshold"], client.finals))
+    assert heard == [(1536, 0.3, ["one two"]), (500, 0.25, ["one", "two"])]
 
 
 @pytest.mark.check(17)

@@ -32,7 +32,7 @@ from streaming_gateway.link import (
     UnknownModelError,
 )
 from streaming_gateway.metrics import GatewayMetrics
-from streaming_gateway.parameters import SessionConfig, read_query, resolve
+from streaming_gateway.parameters import SessionConfig, Universal3Defaults, read_query, resolve
 from streaming_gateway.problems import GOING_AWAY, Closing, Problem, at_capacity, cancelled, key_limit, unauthorized
 from streaming_gateway.report import SessionReport
 from streaming_gateway.session import Session
@@ -49,7 +49,7 @@ _LEAST_SECONDS = 0.15
 
 @dataclass(frozen=True)
 class Gates:
-    """What stands between a client and a session, in this order."""
+    """What stands between a client and a session, in this order; `universal3`: what it gets where it says nothing."""
 
     auth: Authenticator
     catalogue: Callable[[], Catalogue]
@@ -58,6 +58,7 @@ class Gates:
     shares: Shares
     token_uses: TokenUses
     max_sessions: int
+    universal3: Universal3Defaults
 
 
 class Gateway:
@@ -157,7 +158,8 @@ class Gateway:
         caller = self.auth.caller(credential(connection.request.headers.get_all("Authorization"), token))
         parameters, unknown = read_query(query)
         route = connection.request.headers.get_all("X-Model-Version")
-        config = resolve(parameters, self._gates.catalogue(), route[-1].strip() if route else "")
+        asked = route[-1].strip() if route else ""
+        config = resolve(parameters, self._gates.catalogue(), asked, self._gates.universal3)
         if unknown:
             _log.info("unknown parameters ignored", count=len(unknown))
         if refusal := self._gates.license.refusal(_names(config), self._places.taken):
