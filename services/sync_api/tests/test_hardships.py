@@ -133,6 +133,17 @@ async def test_a_client_that_leaves_in_mid_upload_frees_its_place(plain_stack: S
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.parametrize(
+    "sent", [b"", b"POST /transcribe HTTP/1.1\r\nHost: here\r\nAuthor"], ids=["nothing", "half a head"]
+)
+async def test_a_client_that_ends_no_request_is_hung_up_on(plain_stack: Stack, sent: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", plain_stack.running.port)
+    writer.write(sent)
+    async with asyncio.timeout(20):
+        assert await reader.read() == b""
+    writer.close()
+
+
 async def test_an_upload_that_pauses_for_too_long_is_ended(stack: Any) -> None:
     async def body() -> AsyncIterator[bytes]:
         yield b"--b\r\n"

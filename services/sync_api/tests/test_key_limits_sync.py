@@ -120,6 +120,7 @@ async def test_the_last_place_is_a_session_s_or_a_recording_s(
         async with asyncio.timeout(5):
             while (await first(gateway))[0] != "Begin":
                 await asyncio.sleep(0.1)
+        await gateway.is_empty()
         async with wire_client(gateway.url, key="small") as session:
             assert (await session.next() or {})["type"] == "Begin"
             assert code(await send(running)) == refusal
