@@ -2,17 +2,29 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from streamingstack_bench.scripted import Script, ScriptWord
+from streamingstack_bench.scripted import VOICE, Script, ScriptWord
 from streamingstack_bench.wire_client import WireClient, wire_client
 from streamingstack_bench.wire_rules import Message
 
 STEP_MS = 100
 
 
-def utterances(*parts: str | int, start_ms: int = 500, word_ms: int = 260, gap_ms: int = 40, **more: Any) -> Script:
-    """A script of texts, evenly spoken, and of silences in milliseconds between them."""
+def utterances(
+    *parts: str | int,
+    start_ms: int = 500,
+    word_ms: int = 260,
+    gap_ms: int = 40,
+    voice: Mapping[str, float] | None = None,
+    misheard: Mapping[str, str] | None = None,
+    **more: Any,
+) -> Script:
+    """A script of texts, evenly spoken, and of silences in milliseconds between them.
+
+    `voice` and `misheard` are those of ScriptWord, by the word's text.
+    """
     words: list[ScriptWord] = []
     at = start_ms
     for part in parts:
@@ -20,7 +32,8 @@ def utterances(*parts: str | int, start_ms: int = 500, word_ms: int = 260, gap_m
             at += part - gap_ms
             continue
         for word in part.split():
-            words.append(ScriptWord(word, at, at + word_ms))
+            own = {"voice": (voice or {}).get(word, VOICE), "misheard": (misheard or {}).get(word, "")}
+            words.append(ScriptWord(word, at, at + word_ms, **own))
             at += word_ms + gap_ms
     return Script(words, **more)
 
