@@ -30,8 +30,8 @@ ROUTES = frozenset({"en-default", "ml-default", "u3-pro", "universal-3-5-pro"})
 class ScriptWord:
     """A word as spoken: times in milliseconds since the session's first byte.
 
-    `voice` is the speech probability of its frames. A word that may be `misheard` is heard so where neither a keyterm nor
-    the prompt holds it.
+    `voice` is the speech probability of its frames. A word that may be `misheard` is, where neither keyterms nor the
+    prompt hold it.
     """
 
     text: str
