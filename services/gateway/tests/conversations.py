@@ -56,6 +56,13 @@ async def refusal(url: str, **query: Any) -> tuple[int, str, list[str]]:
     return code, last["error"], [message["type"] for message in refused.messages]
 
 
+async def trickle(client: WireClient, milliseconds: int) -> None:
+    """So much audio, 50 ms at a time, with time to hear it in between: partials come where they would come live."""
+    for _ in range(milliseconds // 50):
+        await client.audio(50, chunk_ms=50)
+        await asyncio.sleep(0.005)
+
+
 async def speak(client: WireClient, milliseconds: int, began: float | None = None) -> None:
     """So much audio in real time, in steps of 100 ms that are sent when they are over."""
     began = time.monotonic() if began is None else began

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from conversations import Listening, session, utterances
+from conversations import Listening, session, trickle, utterances
 from streaming_gateway.parameters import Tunable
 from streamingstack_bench.scripted import Script, ScriptWord
 from streamingstack_bench.wire_client import WireClient, wire_client
@@ -214,11 +214,9 @@ async def partials_by_turn(
         wire_client(running.url, universal3=True, **U3, **query) as client,
     ):
         listening = Listening(client)
-        for step in range(14_000 // 50):
-            if step * 50 == 700:
-                await client.say("UpdateConfiguration", **update)
-            await client.audio(50, chunk_ms=50)
-            await asyncio.sleep(0.005)
+        await trickle(client, 700)
+        await client.say("UpdateConfiguration", **update)
+        await trickle(client, 13_300)
         await client.say("Terminate")
         assert await listening.end() == (1000, "Session Ended")
     return [sum(turn["turn_order"] == order and not turn["end_of_turn"] for turn in client.turns) for order in (0, 1)]
@@ -256,11 +254,10 @@ async def test_silence_is_acknowledged_from_the_update_on_or_no_more(
         wire_client(running.url, universal3=True, opted_in=frozenset({"Silence"}), **U3, **query) as client,
     ):
         listening = Listening(client)
-        for step in range(7000 // 50):
-            if step * 50 == 3000:
-                await asyncio.sleep(1)  # everything until here is heard
-                await client.say("UpdateConfiguration", acknowledge_silence=wished)
-            await client.audio(50, chunk_ms=50)
+        await trickle(client, 3000)
+        await asyncio.sleep(1)  # everything until here is heard
+        await client.say("UpdateConfiguration", acknowledge_silence=wished)
+        await trickle(client, 4000)
         await client.say("Terminate")
         await listening.end()
     told = [(message["start_ms"], message["end_ms"]) for message in client.messages if message["type"] == "Silence"]
