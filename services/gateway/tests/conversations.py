@@ -32,8 +32,8 @@ def utterances(
             at += part - gap_ms
             continue
         for word in part.split():
-            own = {"voice": (voice or {}).get(word, VOICE), "misheard": (misheard or {}).get(word, "")}
-            words.append(ScriptWord(word, at, at + word_ms, **own))
+            loud, other = (voice or {}).get(word, VOICE), (misheard or {}).get(word, "")
+            words.append(ScriptWord(word, at, at + word_ms, voice=loud, misheard=other))
             at += word_ms + gap_ms
     return Script(words, **more)
 

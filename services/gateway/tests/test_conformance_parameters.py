@@ -20,7 +20,7 @@ PIPECAT = {
     "format_turns": "true",
 }
 # And to its own default, a Universal-3 model.
-PIPECAT_3 = {
+PIPECAT_3: dict[str, Any] = {
     "sample_rate": 16_000,
     "encoding": "pcm_s16le",
     "speech_model": "universal-3-6-pro",

@@ -6,7 +6,8 @@ speaks the second word, at 1100 ms the silence between the first two is 340 ms o
 
 import asyncio
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pytest
 from conversations import Listening, session, trickle, utterances
@@ -30,9 +31,10 @@ FULL, STOPS_AT_TWO = ["one. two. three. four."], ["one. two.", "three.", "four."
 STOPS = ["one.", "two.", "three.", "four."]
 UNNAMED = "Australia is far and flat so Australia"
 SHOWN: set[str] = set()
+Test = TypeVar("Test")
 
 
-def shows(*fields: str) -> Any:
+def shows(*fields: str) -> Callable[[Test], Test]:
     """The test shows the effect of these fields."""
     SHOWN.update(fields)
     return lambda test: test
