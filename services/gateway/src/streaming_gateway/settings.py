@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import AliasChoices, Field, field_validator, model_validator
 from service_kit.settings import ServiceSettings
 
+from streaming_gateway.connection import Patience
 from streaming_gateway.link import LinkSettings
 from streaming_gateway.parameters import Universal3Defaults
 from streaming_gateway.parameters.fields import LEAST_CHECK_MS, MOST_CHECK_MS
@@ -128,6 +129,15 @@ class GatewaySettings(ServiceSettings):
         validation_alias="MAX_UNREAD_BYTES",
         description="Of one client that reads slowly.",
     )
+    ping_interval_seconds: float = Field(
+        default=20, gt=0, validation_alias="PING_INTERVAL_SECONDS", description="Between pings to each client."
+    )
+    ping_timeout_seconds: float = Field(
+        default=40,
+        gt=0,
+        validation_alias="PING_TIMEOUT_SECONDS",
+        description="Until a client that answers no ping is taken for gone; one that is only busy answers sooner.",
+    )
     drain_seconds: float = Field(default=10_800, ge=0, validation_alias="DRAIN_SECONDS")
     pod_uid: str | None = Field(
         default=None,
@@ -157,6 +167,11 @@ class GatewaySettings(ServiceSettings):
     def counting_endpoint(self) -> str | None:
         """URL of the licence proxy that all gateways tell; None: this gateway is all there is."""
         return self.lease_endpoint or self.license_endpoint
+
+    @property
+    def patience(self) -> Patience:
+        """With a client that does not read, or is gone."""
+        return Patience(self.max_unread_bytes, self.ping_interval_seconds, self.ping_timeout_seconds)
 
     def universal3(self) -> Universal3Defaults:
         """What clients of Universal-3 get that say nothing."""
