@@ -51,10 +51,12 @@ async def heard(
     return client
 
 
-def words_of(client: WireClient) -> list[tuple[str, int, int]]:
-    """Every final word of a session with its times."""
+def words_of(client: WireClient) -> list[tuple[int, str, int, int]]:
+    """Every final word of a session with its turn and times: a turn that ends elsewhere is another result."""
     ended = {turn["turn_order"]: turn for turn in client.turns if turn["end_of_turn"]}
-    return [(word["text"], word["start"], word["end"]) for turn in ended.values() for word in turn["words"]]
+    return [
+        (order, word["text"], word["start"], word["end"]) for order, turn in ended.items() for word in turn["words"]
+    ]
 
 
 def wrong(said: str, client: WireClient) -> float:
@@ -95,7 +97,7 @@ async def test_the_official_sdk_completes_a_session(local_stack: LocalStack) -> 
 
 
 @pytest.mark.check(64, 65)
-async def test_the_same_bytes_give_the_same_words_at_any_speed_in_any_chunks_alone_and_in_company(
+async def test_the_same_bytes_give_the_same_turns_at_any_speed_in_any_chunks_alone_and_in_company(
     local_stack: LocalStack,
 ) -> None:
     pcm = pcm_of(RECORDING)
@@ -193,7 +195,7 @@ async def test_a_prompt_steers_universal_3_as_well(local_stack: LocalStack) -> N
 
 
 @pytest.mark.parametrize("model", ["universal-streaming-multilingual", "universal-3-5-pro"])
-async def test_the_other_models_hear_the_same_words_at_any_speed_and_in_company_too(
+async def test_the_other_models_hear_the_same_turns_at_any_speed_and_in_company_too(
     local_stack: LocalStack, model: str
 ) -> None:
     pcm, other = pcm_of(RECORDING), pcm_of(OTHER_RECORDING)

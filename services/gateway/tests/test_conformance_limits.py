@@ -41,8 +41,8 @@ async def test_short_frames_without_end_are_refused_but_not_at_once(plain_stack:
                 sent += 1
                 await asyncio.sleep(0.02)
         assert (await listening.end())[0] == 3007
-        assert time.monotonic() - since < 5
-    assert sent >= 2
+        assert 1 <= listening.when(type="Error") - since < 5
+    assert sent >= 20
     assert "20.0 ms" in client.messages[-1]["error"]
 
 

@@ -19,6 +19,17 @@ PIPECAT = {
     "min_turn_silence": 160,
     "format_turns": "true",
 }
+# And to its own default, a Universal-3 model.
+PIPECAT_3: dict[str, Any] = {
+    "sample_rate": 16_000,
+    "encoding": "pcm_s16le",
+    "speech_model": "universal-3-6-pro",
+    "formatted_finals": "true",
+    "format_turns": "true",
+    "continuous_partials": "true",
+    "min_turn_silence": 100,
+    "max_turn_silence": 100,
+}
 
 
 def row(number: int, text: str, **query: Any) -> Any:
@@ -88,6 +99,16 @@ async def test_what_clients_send_opens_a_session_without_a_warning(plain_stack: 
     client = await session(plain_stack.url, 6000, **query)
     assert {message["type"] for message in client.messages} == {"Begin", "Turn", "Termination"}
     assert len(client.finals) == 2
+
+
+@pytest.mark.check(41)
+async def test_what_pipecat_sends_to_universal_3_ends_a_turn_at_every_pause(stack: Any) -> None:
+    async with stack(utterances("one two", 400, "three.", 400, "four"), replacing=True) as running:
+        client = await session(running.url, 6000, universal3=True, **PIPECAT_3)
+    assert {message["type"] for message in client.messages} == {"Begin", "SpeechStarted", "Turn", "Termination"}
+    told = client.messages[0]["configuration"]
+    assert (told["model"], told["min_turn_silence"], told["max_turn_silence"]) == ("universal-3-6-pro", 100, 100)
+    assert client.finals == ["one two", "three.", "four"]
 
 
 @pytest.mark.check(36)
