@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from conversations import Listening
 from leftovers import leaving_nothing
 from streamingstack_bench.scripted import Script
 from streamingstack_bench.wire_client import WireClient, wire_client
@@ -104,12 +105,12 @@ async def test_a_client_that_does_not_read_is_ended_and_harms_nobody(stack: Any)
                     await asyncio.sleep(0.01)
             sending = asyncio.create_task(speak(deaf))
             async with wire_client(running.url) as other:
-                await other.audio(3000)
-                await other.next()
-                async with asyncio.timeout(60):
-                    while running.sessions > 1:
-                        await asyncio.sleep(0.05)
-                assert await other.terminate() == (1000, "Session Ended")
+                listening = Listening(other)
+                spoken_ms = await speak_while(other, lambda: running.sessions > 1)
+                await other.say("Terminate")
+                assert await listening.end() == (1000, "Session Ended")
+            begun = sum(word.start_ms < spoken_ms for word in script.words)
+            assert " ".join(other.finals).lower() == " ".join(["unreadable"] * begun)
             async with httpx2.AsyncClient() as http:
                 assert (
                     'code="3005",model="universal-streaming-english",reason="slow_reader"} 1.0'
@@ -117,6 +118,17 @@ async def test_a_client_that_does_not_read_is_ended_and_harms_nobody(stack: Any)
                 )
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
+
+
+async def speak_while(client: WireClient, goes_on: Callable[[], bool]) -> int:
+    """In real time, for three seconds at least; returns the milliseconds that were said."""
+    said_ms = 0
+    async with asyncio.timeout(60):
+        while said_ms < 3000 or goes_on():
+            await client.audio(100)
+            said_ms += 100
+            await asyncio.sleep(0.1)
+    return said_ms
 
 
 async def speak(connection: Any) -> None:
