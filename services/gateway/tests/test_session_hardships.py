@@ -1,9 +1,7 @@
 """Clients that vanish, do not read, or come in thousands: nothing is left behind, nobody else notices."""
 
 import asyncio
-import base64
 import contextlib
-import os
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,6 +10,7 @@ import httpx2
 import pytest
 from conversations import Listening
 from leftovers import leaving_nothing
+from raw_websocket import masked_text, upgrade
 from streamingstack_bench.scripted import Script
 from streamingstack_bench.wire_client import WireClient, wire_client
 from websockets.asyncio.client import connect
@@ -204,20 +203,3 @@ async def drop(port: int, number: int) -> None:
         else:
             writer.close()
         await writer.wait_closed()
-
-
-async def upgrade(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A WebSocket by hand."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    key = base64.b64encode(os.urandom(16)).decode()
-    writer.write(
-        f"GET /v3/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nAuthorization: x\r\n"
-        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
-    )
-    await reader.readuntil(b"\r\n\r\n")
-    return reader, writer
-
-
-def masked_text(payload: bytes) -> bytes:
-    """A text frame of fewer than 126 bytes with a mask of zeros."""
-    return bytes([0x81, 0x80 | len(payload)]) + bytes(4) + payload
