@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import httpx2
-from streamingstack_bench.scripted import Script, serve_scripted
+from streamingstack_bench.scripted import Script, ScriptWord, serve_scripted
 from streamingstack_bench.wire_client import wire_client
 
 SCRIPT = Script.of("Hello there, this is a test. | | Done.")
@@ -58,3 +58,23 @@ async def test_the_largest_backlog_ends_3005_where_backlogs_are_more_than_a_gate
             await small.audio(2500)
             assert await small.terminate() == (1000, "Session Ended")
         assert small.finals == ["hello there this is a test", "done"]
+
+
+async def test_a_recogniser_that_says_what_no_client_can_be_shown_is_left_and_after_six_the_session_ends_3005(
+    stack: Any,
+) -> None:
+    words = [ScriptWord("hello", 300, 600), ScriptWord("there", 2000, 2300, confidence=float("nan"))]
+    async with (
+        stack(Script(words), check_contract=False) as running,
+        wire_client(running.url) as neighbour,
+        wire_client(running.url) as client,
+    ):
+        await neighbour.audio(1000)
+        await client.audio(6000)
+        assert await client.rest() == (3005, "See Error message for details")
+        assert client.messages[-1]["error"] == "Session Cancelled: An error occurred"
+        assert await neighbour.terminate() == (1000, "Session Ended")
+        assert neighbour.finals == ["hello"]
+        async with httpx2.AsyncClient() as http:
+            told = (await http.get(running.metrics)).text
+    assert 'gateway_recognizer_failovers_total{reason="contract",route="en-default"} 6.0' in told
