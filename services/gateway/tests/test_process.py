@@ -3,76 +3,24 @@
 import asyncio
 import contextlib
 import json
-import os
 import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from gateway_process import MODELS, Process, environment, gateway_process
 from streamingstack_bench.scripted import Script, ScriptWord, serve_scripted
 from streamingstack_bench.wire_client import wire_client
 
 POD_UID = "0c8ed24f-5291-419a-9705-3aadb49dd6c8"
-MODELS = json.dumps(
-    [
-        {"speech_model": "universal-streaming-english", "route": "en-default"},
-        {"speech_model": "universal-streaming-multilingual", "route": "ml-default"},
-    ]
-)
 # Words that no log would ever have of itself.
 SPOKEN = [f"{start}{end}" for start in ("Zwib", "Quol", "Brax", "Ploo") for end in ("nax", "dorf", "tish", "venk")]
 KEYTERM, KEY, TOKEN, BOGUS = "Fnordlings", "kee-5d41402abc4b", "tok-2a76b9719d91", "Gribblesnatch"
 TOKEN_SECRET = "sig-8f14e45fceea167a5a36dedd4bea2543"
-
-
-@dataclass
-class Process:
-    """A running gateway."""
-
-    process: asyncio.subprocess.Process
-    port: int = 0
-    metrics_port: int = 0
-    lines: list[str] = field(default_factory=list)
-
-    async def read(self) -> None:
-        assert self.process.stderr is not None
-        async for line in self.process.stderr:
-            self.lines.append(line.decode())
-
-    async def ready(self) -> None:
-        async with asyncio.timeout(30):
-            while not (found := [line for line in self.lines if "Ready to serve!" in line]):
-                assert self.process.returncode is None, self.lines
-                await asyncio.sleep(0.05)
-        told = json.loads(found[0])
-        self.port, self.metrics_port = told["port"], told["metrics_port"]
-
-
-def environment(**variables: str) -> dict[str, str]:
-    fixed = {"AAI_WSS_PORT": "0", "METRICS_PORT": "0", "HOST": "127.0.0.1", "AAI_USE_STRUCTURED_LOGGING": "true"}
-    return {**os.environ, **fixed, **variables}
-
-
-@contextlib.asynccontextmanager
-async def gateway_process(**variables: str) -> AsyncIterator[Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "streaming_gateway", env=environment(**variables), stderr=asyncio.subprocess.PIPE
-    )
-    running = Process(process)
-    reading = asyncio.create_task(running.read())
-    try:
-        await running.ready()
-        yield running
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        await reading
 
 
 def script() -> Script:
