@@ -22,8 +22,8 @@ async def test_five_hundred_sessions_open_at_once_and_all_are_served_beside_a_ne
     """Gateway and recogniser are processes of their own; all 500 are open before any ends.
 
     Each connects in the same moment as the others, so that the last `Begin` comes when the gateway has opened 500, and
-    this process has asked for as many: on two cores, two seconds, of which half a second is the gateway's from an upgrade
-    on. The bounds are of a machine that does other things, too. One that comes alone has it within the second.
+    this process has asked for as many: on two cores, two seconds, of which half a second is the gateway's from an
+    upgrade on. The bounds are of a machine that does other things, too. One that comes alone has it within the second.
     """
     script = Script.of("Hello there, this is a test. | | Done.")
     async with (
