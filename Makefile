@@ -24,7 +24,7 @@ TYPED_TESTS := $(wildcard packages/*/tests) $(addprefix services/,$(addsuffix /t
 PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/usr/local/sbin
 export PATH STREAMINGSTACK_AUDIO WORKERS
 
-.PHONY: help setup run up test e2e cluster-up cluster-down cluster-status chaos check lint sizes types imports contract generate bench turn-quality long-stream prompt-cost failover placement images images-check clean
+.PHONY: help setup run up test e2e cluster-up cluster-down cluster-status chaos check lint sizes types imports contract generate bench turn-quality long-stream prompt-cost prior-turns steering failover placement images images-check clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -119,6 +119,7 @@ bench: setup  ## Measure 1, 2, 4, 8 real-time sessions and memory, write docs/be
 
 turn-quality: setup  ## Measure when turns end, with the end-of-turn model and without, write docs/benchmarks.md: TURN_CLIPS=
 	@$(TURNS) --up examples/u3pro.yaml --speech-model universal-3-5-pro
+	@$(TURNS) --up examples/universal.yaml --speech-model universal-streaming-multilingual --configuration balanced
 	@$(TURNS) --up examples/minimal.yaml --max-excess-ms 500 --max-force-ms 500 --max-first-partial-ms 1500
 
 long-stream: setup  ## One stream of three hours through real Whisper: memory, cost and words by quarter
@@ -128,6 +129,14 @@ long-stream: setup  ## One stream of three hours through real Whisper: memory, c
 prompt-cost: setup  ## What a prompt costs the model of u3-pro, by its length
 	@python -m streamingstack_bench.prompt_cost --stack examples/u3pro.yaml --audio '$(STREAMINGSTACK_AUDIO)' \
 		--markdown docs/benchmarks.md
+
+prior-turns: setup  ## What the turns before do to the words of the next one, with the model of u3-pro
+	@python -m streamingstack_bench.prior_turns --stack examples/u3pro.yaml --audio '$(STREAMINGSTACK_AUDIO)' \
+		--markdown docs/benchmarks.md
+
+steering: setup  ## What keyterms, prompts and updates change: names heard right, word error rate
+	@python -m streamingstack_bench.steering --up examples/all-models.yaml --audio '$(STREAMINGSTACK_AUDIO)' \
+		--port-offset $(PORT_OFFSET) --markdown docs/benchmarks.md
 
 failover: setup  ## Real speech while recognisers are killed, frozen and drained: words lost or doubled, gaps
 	@python -m streamingstack_bench.cuts --up examples/minimal.yaml --audio '$(STREAMINGSTACK_AUDIO)' \

@@ -2,6 +2,7 @@
 
 import asyncio
 from bisect import bisect_left
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from streamingstack_bench.long_script import long_script, quiet_end
 from streamingstack_bench.peer import opening, play
 from streamingstack_bench.scripted import (
     PER_MS,
+    SILENCE,
     VOICE,
     Script,
     ScriptedEngine,
@@ -49,6 +51,37 @@ def test_a_frame_has_a_voice_where_a_word_or_a_pause_under_120_ms_covers_its_mid
     assert [one == VOICE for one in heard] == [
         any(start * PER_MS <= middle < end * PER_MS for start, end in covered) for middle in middles
     ]
+
+
+def test_words_may_be_spoken_more_or_less_surely() -> None:
+    words = [ScriptWord("a", 0, 320), ScriptWord("b", 352, 640, voice=0.35), ScriptWord("c", 960, 1280, voice=0.5)]
+    stream = ScriptedVoice(Script(words)).open(0)
+    heard = asyncio.run(stream.probabilities(np.zeros(40 * VAD_FRAME, np.int16)))
+    assert heard == [VOICE] * 11 + [0.35] * 9 + [SILENCE] * 10 + [0.5] * 10
+
+
+@pytest.mark.parametrize(
+    ("steering", "heard"),
+    [
+        ({}, ["ostrich", "hears"]),
+        ({"keyterms": ("IBAN",), "prompt": "About banks."}, ["ostrich", "hears"]),
+        ({"keyterms": ("IBAN", "Ostrava")}, ["Ostrava", "hears"]),
+        ({"prompt": "A trip to Ostrava."}, ["Ostrava", "hears"]),
+    ],
+)
+def test_a_word_that_may_be_misheard_comes_right_where_it_is_named(steering: dict[str, Any], heard: list[str]) -> None:
+    script = Script([ScriptWord("Ostrava", 0, 100, misheard="ostrich"), ScriptWord("hears", 100, 200)])
+    window = Window(np.zeros(300 * PER_MS, np.int16), 0, **steering)
+    assert [word.text for word in asyncio.run(ScriptedEngine(script).decode(window)).words] == heard
+
+
+def test_the_language_is_the_first_one_steered_to() -> None:
+    engine = ScriptedEngine(Script([], language="en"))
+    languages = [
+        asyncio.run(engine.decode(Window(np.zeros(0, np.int16), 0, language_codes=codes))).language
+        for codes in ((), ("de",), ("fr", "de"))
+    ]
+    assert languages == ["en", "de", "fr"]
 
 
 @given(SPANS, st.integers(0, 6000), st.integers(0, 6000))

@@ -43,11 +43,11 @@ def test_the_rules_say_at_which_silences_a_turn_may_end(rules: Rules, confidence
 
 
 def test_begin_tells_the_rules() -> None:
-    told = {"mode": None, "min_turn_silence": 400, "max_turn_silence": 1280, "vad_threshold": 0.4,
-            "end_of_turn_confidence_threshold": 0.4}  # fmt: skip
+    told = {"model": "universal-streaming-english", "min_turn_silence": 400, "max_turn_silence": 1280,
+            "vad_threshold": 0.4, "end_of_turn_confidence_threshold": 0.4}  # fmt: skip
     assert Rules.told(told) == BALANCED
     with pytest.raises(KeyError):
-        Rules.told({"mode": None})
+        Rules.told({"model": "u3-rt-pro"})
 
 
 def test_a_sure_end_in_a_short_silence_is_semantic_and_waited_for_the_short_one() -> None:

@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 from streamingstack_bench.clips import Clip, Programme
-from streamingstack_bench.figures import percentiles
 from streamingstack_bench.machine import this_machine
 from streamingstack_bench.records import Received, Session
 from streamingstack_bench.turn_ends import TurnEnd
 from streamingstack_bench.turn_report import Limits, TurnReport, markdown
-from streamingstack_bench.turn_scoring import TurnSession, first_partials, force_lags, own_ends, turn_figures
+from streamingstack_bench.turn_scoring import Forced, TurnSession, first_partials, forced, own_ends, turn_figures
 from streamingstack_bench.voices import Utterance
 
 SAID = [Utterance("a.wav", 1.0, 3.0), Utterance("b.wav", 6.0, 9.0)]
@@ -85,20 +84,36 @@ def test_finals_are_compared_with_the_recording_that_they_lie_in(scored: Callabl
     assert wer.value == 0.25
 
 
+def test_an_utterance_without_words_before_the_next_one_is_unshown(scored: Callable[..., TurnSession]) -> None:
+    figures = turn_figures([scored([turn(7.2, 0, "three")])], {})
+    assert (figures.unshown, figures.first_partial) == (1, None)
+
+
 def test_a_forced_end_is_timed_from_the_order_to_its_end_of_turn(scored: Callable[..., TurnSession]) -> None:
-    received = [turn(3.4, 0, "one", end=True), turn(9.45, 1, "two", end=True)]
-    assert force_lags(scored(received), [3.2, 5.0, 9.2]) == [pytest.approx(0.2), pytest.approx(0.25)]
+    received = [turn(3.4, 0, "one", end=True), turn(9.45, 1, "two", end=True), turn(11.0, 2, "three")]
+    session = scored(received, ordered_s=[3.2, 5.0, 9.2, 10.0]).session
+    made = forced([session], {"refused: full": 1})
+    assert made.lags == (pytest.approx(0.2), pytest.approx(0.25))
+    assert (made.ordered, made.wordless, made.unanswered, made.failed) == (4, 1, 1, {"refused: full": 1})
 
 
-def report(scored: TurnSession, forced: list[float]) -> TurnReport:
+def report(scored: TurnSession, ordered: Forced) -> TurnReport:
     columns = {"balanced": turn_figures([scored], {})}
-    return TurnReport("universal-streaming-english", 2, 10.0, 50, this_machine(), columns, percentiles(forced))
+    return TurnReport("universal-streaming-english", 2, 10.0, 50, this_machine(), columns, ordered)
+
+
+def test_an_order_without_its_end_is_told_however_quick_the_others_are(scored: Callable[..., TurnSession]) -> None:
+    made = report(scored(), Forced((0.1,), unanswered=1, failed={"closed: 1011": 2}))
+    assert list(Limits(force_ms=500).missed(made)) == [
+        "universal-streaming-english: ForceEndpoint: 2 ordered, 1 answered, 0 without a turn to end, 1 unanswered; "
+        "sessions that failed: 2 x closed: 1011"
+    ]
 
 
 def test_a_limit_that_is_passed_is_told_and_so_is_one_that_nothing_was_measured_for(
     scored: Callable[..., TurnSession],
 ) -> None:
-    made = report(scored(ends=[TurnEnd(3.95, 3.0, 400, True)]), [0.3])
+    made = report(scored(ends=[TurnEnd(3.95, 3.0, 400, True)]), Forced((0.3,)))
     assert list(Limits(excess_ms=600, force_ms=300).missed(made)) == []
     assert list(Limits(excess_ms=500, force_ms=200, first_partial_ms=1500).missed(made)) == [
         "universal-streaming-english: ForceEndpoint to final: p95 300 ms, 200 allowed",
@@ -108,8 +123,8 @@ def test_a_limit_that_is_passed_is_told_and_so_is_one_that_nothing_was_measured_
 
 
 def test_the_section_shows_the_parts_of_the_delay(scored: Callable[..., TurnSession]) -> None:
-    text = markdown(report(scored(ends=[TurnEnd(3.65, 3.05, 400, True)]), [0.3]), "Turns")
+    text = markdown(report(scored(ends=[TurnEnd(3.65, 3.05, 400, True)]), Forced((0.3,))), "Turns")
     assert "| end of speech to final, p50 / p95 ms | 650 / 650 |" in text
     assert "| · silence waited for | 400 / 400 |" in text
-    assert "| excess over that silence, all ends | 200 / 200 |" in text
-    assert "ForceEndpoint to final: 300 / 300 ms (p50 / p95) of 1." in text
+    assert "| · excess | 200 / 200 |" in text
+    assert "ForceEndpoint to final: 300 / 300 ms (p50 / p95). 1 ordered, 1 answered," in text

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 from stack_model.api import load_stack
 from stack_model.local import local_ports
+from streamingstack_cli.layout import TlsFiles
 from streamingstack_cli.prepare import LocalStack
 from streamingstack_cli.welcome import RECORDING, welcome
 
@@ -22,10 +23,17 @@ MINIMAL = EXAMPLES / "minimal.yaml"
 KEY = "key-of-this-test"
 
 
-def said(state: Path, url: str = "ws://127.0.0.1:8080", key: str = KEY, width: int = 40, file: Path = MINIMAL) -> str:
+def said(
+    state: Path,
+    url: str = "ws://127.0.0.1:8080",
+    key: str = KEY,
+    width: int = 40,
+    file: Path = MINIMAL,
+    tls: TlsFiles | None = None,
+) -> str:
     """What a terminal of this width is shown for a stack at this URL."""
     stack, port = load_stack(file), urlsplit(url).port
-    layout = replace(layout_of(file, state), ports=local_ports(stack, 0, port))
+    layout = replace(layout_of(file, state), ports=local_ports(stack, 0, port), tls=tls)
     console = Console(file=io.StringIO(), width=width, force_terminal=True)
     welcome(LocalStack(stack, layout, (), key), console)
     assert isinstance(console.file, io.StringIO)
@@ -73,6 +81,12 @@ async def test_the_printed_program_hears_partials_and_finals_when_pasted_as_it_i
 def test_where_recordings_go_is_said_where_they_may(tmp_path: Path) -> None:
     assert "http://127.0.0.1:8083/transcribe\n" in said(tmp_path, file=EXAMPLES / "sync.yaml")
     assert "transcribe\n" not in said(tmp_path)
+
+
+def test_a_start_with_a_certificate_says_that_the_sync_api_has_none(tmp_path: Path) -> None:
+    certificate = TlsFiles(tmp_path / "tls.crt", tmp_path / "tls.key")
+    text = said(tmp_path, file=EXAMPLES / "sync.yaml", tls=certificate)
+    assert "\n  sync API http://127.0.0.1:8083/transcribe (plain HTTP: the certificate is for the URL alone)\n" in text
 
 
 async def test_the_printed_program_says_why_it_is_refused(folder: Path) -> None:

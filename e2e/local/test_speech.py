@@ -33,9 +33,15 @@ normal = EnglishTextNormalizer()
 
 
 async def heard(
-    stack: LocalStack, pcm: bytes, *, speed: float | None = None, chunk_ms: int = 100, **query: Any
+    stack: LocalStack,
+    pcm: bytes,
+    *,
+    speed: float | None = None,
+    chunk_ms: int = 100,
+    update: dict[str, Any] | None = None,
+    **query: Any,
 ) -> WireClient:
-    """A whole session; at `speed` times real time, or in a burst."""
+    """A whole session; at `speed` times real time, or in a burst. `update` is said in the middle of its audio."""
     universal3 = query.get("speech_model", "").startswith("universal-3")
     async with wire_client(stack.url, key=stack.api_key, universal3=universal3, **query) as client:
         assert (await client.next())["type"] == "Begin"  # type: ignore[index]
@@ -43,6 +49,8 @@ async def heard(
         step, loop = 2 * RATE * chunk_ms // 1000, asyncio.get_running_loop()
         began = loop.time()
         for start in range(0, len(pcm), step):
+            if update and start <= len(pcm) // 2 < start + step:
+                await client.say("UpdateConfiguration", **update)
             await client.raw(pcm[start : start + step])
             if speed is not None:
                 await asyncio.sleep(max(0.0, began + (start + step) / 2 / RATE / speed - loop.time()))
@@ -51,10 +59,12 @@ async def heard(
     return client
 
 
-def words_of(client: WireClient) -> list[tuple[str, int, int]]:
-    """Every final word of a session with its times."""
+def words_of(client: WireClient) -> list[tuple[int, str, int, int]]:
+    """Every final word of a session with its turn and times: a turn that ends elsewhere is another result."""
     ended = {turn["turn_order"]: turn for turn in client.turns if turn["end_of_turn"]}
-    return [(word["text"], word["start"], word["end"]) for turn in ended.values() for word in turn["words"]]
+    return [
+        (order, word["text"], word["start"], word["end"]) for order, turn in ended.items() for word in turn["words"]
+    ]
 
 
 def wrong(said: str, client: WireClient) -> float:
@@ -95,7 +105,7 @@ async def test_the_official_sdk_completes_a_session(local_stack: LocalStack) -> 
 
 
 @pytest.mark.check(64, 65)
-async def test_the_same_bytes_give_the_same_words_at_any_speed_in_any_chunks_alone_and_in_company(
+async def test_the_same_bytes_give_the_same_turns_at_any_speed_in_any_chunks_alone_and_in_company(
     local_stack: LocalStack,
 ) -> None:
     pcm = pcm_of(RECORDING)
@@ -192,8 +202,39 @@ async def test_a_prompt_steers_universal_3_as_well(local_stack: LocalStack) -> N
     assert wrong(SAID, client) <= 0.15
 
 
+@pytest.mark.parametrize(
+    ("query", "update"),
+    [
+        ({"agent_context": "Where did you live? In Helstone?"}, None),
+        ({}, {"keyterms_prompt": ["Helstone"]}),
+        ({}, {"prompt": "A talk about the village of Helstone."}),
+        ({}, {"agent_context": "Where did you live? In Helstone?"}),
+    ],
+    ids=str,
+)
+async def test_the_agent_s_words_and_updates_in_mid_session_steer_universal_3_too(
+    local_stack: LocalStack, query: dict[str, Any], update: dict[str, Any] | None
+) -> None:
+    client = await heard(local_stack, pcm_of(RECORDING), speech_model="universal-3-5-pro", update=update, **query)
+    assert " ".join(client.finals).rstrip(".").endswith("Helstone")
+    assert wrong(SAID, client) <= 0.15
+
+
+async def test_keyterms_steer_universal_streaming_from_the_beginning_or_an_update_on(local_stack: LocalStack) -> None:
+    """The small model comes nearer to the name: it hears the town of Helston, which it spells so."""
+    pcm, terms = pcm_of(RECORDING), ["Helstone"]
+    plain = await heard(local_stack, pcm, speech_model=ENGLISH)
+    from_the_start = await heard(local_stack, pcm, speech_model=ENGLISH, keyterms_prompt=json.dumps(terms))
+    updated = await heard(local_stack, pcm, speech_model=ENGLISH, update={"keyterms_prompt": terms})
+    names = [" ".join(client.finals).rsplit(maxsplit=1)[-1] for client in (plain, from_the_start, updated)]
+    assert not names[0].startswith("helston")
+    assert names[1].startswith("helston")
+    assert names[2].startswith("helston")
+    assert max(wrong(SAID, client) for client in (plain, from_the_start, updated)) <= 0.15
+
+
 @pytest.mark.parametrize("model", ["universal-streaming-multilingual", "universal-3-5-pro"])
-async def test_the_other_models_hear_the_same_words_at_any_speed_and_in_company_too(
+async def test_the_other_models_hear_the_same_turns_at_any_speed_and_in_company_too(
     local_stack: LocalStack, model: str
 ) -> None:
     pcm, other = pcm_of(RECORDING), pcm_of(OTHER_RECORDING)

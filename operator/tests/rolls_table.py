@@ -161,7 +161,7 @@ def _model_rows() -> Iterator[Row]:
     more: Fields = {"models": [model(), model("multilingual")]}
     changed = ((stack(), inputs()), (stack(**more), inputs()))
     yield Row("a model added or removed", frozenset(), frozenset({GATEWAY, BALANCER, STORE}), (changed,))
-    yield _of_model("routeAliases", set(), {BALANCER}, ["english"])
+    yield _of_model("routeAliases", set(), {GATEWAY, BALANCER}, ["english"])
     yield _of_model("speechModels", set(), {GATEWAY}, ["universal-streaming-english"])
     family = _of_model("speechModels", {POOL}, {GATEWAY}, ["universal-streaming-all-multilingual"], ["universal-3-pro"])
     yield Row("speech models of other languages", family.rolls, family.reloads, family.changes)

@@ -249,10 +249,13 @@ def test_gateways_are_told_where_a_token_opens_one_session(auth: dict[str, Any],
     assert variables["LEASE_ENDPOINT"], "where tokens are spent"
 
 
+@pytest.mark.parametrize("service_name", ["gateway", "sync-api"])
 @pytest.mark.parametrize("replicas", [1, 3])
-def test_gateways_count_their_sessions_at_one_licence_proxy_that_every_size_has(replicas: int) -> None:
-    children = built(stack(licenseProxy={"replicas": replicas}))
-    told = environment(pod_of(children["Deployment", "demo-gateway"])["containers"][0])
+def test_sessions_and_recordings_are_counted_at_one_licence_proxy_that_every_size_has(
+    replicas: int, service_name: str
+) -> None:
+    children = built(stack(licenseProxy={"replicas": replicas}, syncApi={"enabled": True}))
+    told = environment(pod_of(children["Deployment", f"demo-{service_name}"])["containers"][0])
     leases, proxy = told["LEASE_ENDPOINT"] or "", told["AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT"] or ""
     pod, service, *_ = leases.removeprefix("http://").split(".")
     proxies = children["StatefulSet", "demo-license-proxy"]

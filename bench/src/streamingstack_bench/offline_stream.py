@@ -81,7 +81,13 @@ class KeptEngine:
     def _decode(self, window: Window) -> Any:
         if self._model is None:
             self._model = WhisperModel(self._settings)
-        request = Request(padded(window.pcm), len(window.pcm), window.language_codes, window.prompt, window.keyterms)
+        request = Request(
+            padded(window.pcm),
+            len(window.pcm),
+            languages=window.language_codes,
+            prompt=window.prompt,
+            keyterms=window.keyterms,
+        )
         return self._model.decode([request])[0]
 
     def _score(self, window: Window) -> float:

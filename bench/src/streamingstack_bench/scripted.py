@@ -28,12 +28,23 @@ ROUTES = frozenset({"en-default", "ml-default", "u3-pro", "universal-3-5-pro"})
 
 @dataclass(frozen=True, slots=True)
 class ScriptWord:
-    """A word as spoken: times in milliseconds since the session's first byte."""
+    """A word as spoken: times in milliseconds since the session's first byte.
+
+    `voice` is the speech probability of its frames. A word that may be `misheard` is, where neither keyterms nor the
+    prompt hold it.
+    """
 
     text: str
     start_ms: int
     end_ms: int
     confidence: float = 0.9
+    voice: float = VOICE
+    misheard: str = ""
+
+    def heard_in(self, window: Window) -> str:
+        """The word as it is heard in a window that is steered so."""
+        named = self.text in window.keyterms or self.text in window.prompt
+        return self.misheard if self.misheard and not named else self.text
 
 
 @dataclass(frozen=True)
@@ -112,22 +123,27 @@ class ScriptedVoice:
 
     def __init__(self, script: Script) -> None:
         self._edges: list[int] = []  # where a voice begins and where it ends, in turn
+        self._levels: list[float] = []  # of each voice
         self._coded = script.coded
         for word in script.words:
             start, end = word.start_ms * PER_MS, word.end_ms * PER_MS
-            if self._edges and start - self._edges[-1] < 120 * PER_MS:
+            joined = bool(self._edges) and start - self._edges[-1] < 120 * PER_MS
+            if joined and word.voice == self._levels[-1]:
                 self._edges[-1] = max(end, self._edges[-1])
-            else:
-                self._edges += [start, end]
+                continue
+            if joined:
+                self._edges[-1] = start
+            self._edges += [start, end]
+            self._levels.append(word.voice)
 
     def open(self, first_sample: int) -> VoiceStream:
         """A stream's voice activity from a position on."""
-        return _ScriptedVoiceStream(self._edges, first_sample, coded=self._coded)
+        return _ScriptedVoiceStream(self._edges, self._levels, first_sample, coded=self._coded)
 
 
 class _ScriptedVoiceStream:
-    def __init__(self, edges: list[int], first_sample: int, *, coded: bool) -> None:
-        self._edges, self._at, self._coded = edges, first_sample, coded
+    def __init__(self, edges: list[int], levels: list[float], first_sample: int, *, coded: bool) -> None:
+        self._edges, self._levels, self._at, self._coded = edges, levels, first_sample, coded
         self._astray = False  # after one wrong sample, voices and silences are exchanged for good
 
     async def probabilities(self, pcm: Pcm) -> Sequence[float]:
@@ -135,9 +151,13 @@ class _ScriptedVoiceStream:
         first = self._at + VAD_FRAME // 2
         middles = range(first, first + len(pcm) // VAD_FRAME * VAD_FRAME, VAD_FRAME)
         self._at += len(middles) * VAD_FRAME
-        return [
-            VOICE if (bisect_right(self._edges, middle) % 2 == 1) != self._astray else SILENCE for middle in middles
-        ]
+        return [self._level(bisect_right(self._edges, middle)) for middle in middles]
+
+    def _level(self, edges_before: int) -> float:
+        voice = edges_before % 2 == 1
+        if self._astray:
+            return SILENCE if voice else VOICE
+        return self._levels[edges_before // 2] if voice else SILENCE
 
 
 class ScriptedEngine:
@@ -149,14 +169,14 @@ class ScriptedEngine:
         self._words = shifted(script.words, shifts_ms)
 
     async def decode(self, window: Window) -> Hypothesis:
-        """The script's words inside the window."""
+        """The script's words inside the window, in the first language that it is steered to, else the script's."""
         if self._delay:
             await asyncio.sleep(self._delay)
         begin, end = window.first_sample, window.first_sample + len(window.pcm)
         wrong = self._script.coded and not is_coded(window.pcm, begin)
         heard = tuple(
             HeardWord(
-                OTHER_AUDIO if wrong else word.text,
+                OTHER_AUDIO if wrong else word.heard_in(window),
                 max(begin, word.start_ms * PER_MS),
                 min(word.end_ms * PER_MS, end),
                 word.confidence,
@@ -165,7 +185,8 @@ class ScriptedEngine:
             for word in self._words[self._script.between(begin, end)]
             if word.start_ms * PER_MS < end
         )
-        return Hypothesis(heard, self._script.language, self._script.language_confidence)
+        spoken = next(iter(window.language_codes), self._script.language)
+        return Hypothesis(heard, spoken, self._script.language_confidence)
 
     async def glimpse(self, window: Window) -> Hypothesis | None:
         """As decode."""

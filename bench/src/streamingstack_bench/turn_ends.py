@@ -37,7 +37,7 @@ class Rules:
     def told(cls, configuration: Mapping[str, Any]) -> "Rules":
         """As Begin tells it. Raises KeyError where the server does not say so much."""
         return cls(
-            configuration["mode"] is not None,
+            configuration["model"].startswith(("universal-3-", "u3-")),
             configuration["min_turn_silence"],
             configuration["max_turn_silence"],
             configuration["end_of_turn_confidence_threshold"],

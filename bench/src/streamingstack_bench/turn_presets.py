@@ -24,6 +24,7 @@ UNIVERSAL_3: dict[str, Configuration] = {
     "min_latency": {"mode": "min_latency"},
     "balanced (default)": {"mode": "balanced"},
     "max_accuracy": {"mode": "max_accuracy"},
+    "as `u3-rt-pro`": {"speech_model": "u3-rt-pro"},
     "100 ms, as voice agents ask": _silences(100, 100),
 }
 # As Pipecat does: the model's own ends are off, the client asks.

@@ -25,7 +25,6 @@ from streaming_asr.smart_turn import SAMPLES, SmartTurn
 
 from streamingstack_bench.bench import ENGLISH_ONLY, choose
 from streamingstack_bench.clips import RATE, Clip, Pcm, Programme, load_clips, programmes
-from streamingstack_bench.figures import percentiles
 from streamingstack_bench.local_stack import local_stack
 from streamingstack_bench.machine import this_machine
 from streamingstack_bench.records import Cost, Session
@@ -35,7 +34,7 @@ from streamingstack_bench.stack_processes import measuring
 from streamingstack_bench.turn_ends import Rules, ScoreAt, TurnEnd, turn_ends
 from streamingstack_bench.turn_presets import FORCED, UNIVERSAL, UNIVERSAL_3, Configuration
 from streamingstack_bench.turn_report import Limits, TurnReport, markdown, table
-from streamingstack_bench.turn_scoring import TurnFigures, TurnSession, force_lags, turn_figures
+from streamingstack_bench.turn_scoring import Forced, TurnFigures, TurnSession, forced, turn_figures
 from streamingstack_bench.voice_model import speech_probabilities
 from streamingstack_bench.voices import (
     FRAME_S,
@@ -90,15 +89,10 @@ class Run:
         ]
         return replace(turn_figures(scored, failed), cost=cost)
 
-    def force(self) -> list[float]:
-        """Seconds from each ForceEndpoint to its end of turn."""
-        sessions, _ = self._play("ForceEndpoint", FORCED, _orders)
-        whole, _ = _completed(sessions)
-        lags = []
-        for number, session in whole:
-            played = self._every[number]
-            lags += force_lags(TurnSession(played.programme, session, played.spoken, ()), session.ordered_s)
-        return lags
+    def force(self) -> Forced:
+        """What ForceEndpoints brought."""
+        whole, failed = _completed(self._play("ForceEndpoint", FORCED, _orders)[0])
+        return forced([session for _, session in whole], failed)
 
     def _play(
         self, name: str, configuration: Configuration, orders: Callable[[Played], Sequence[Order]]
@@ -202,9 +196,9 @@ def main(
         target = Target(address, key, speech_model, chunk_ms=CHUNK_MS)
         run = Run(target, every, root, hearing / "smart_turn.onnx", console)
         figures = {name: run.measure(name, parameters) for name, parameters in asked.items()}
-        forced = percentiles(run.force()) if universal else None
+        ordered = run.force() if universal else None
     audio_s = sum(len(played.pcm) for played in every) / RATE
-    report = TurnReport(speech_model, len(english), audio_s, CHUNK_MS, machine, figures, forced)
+    report = TurnReport(speech_model, len(english), audio_s, CHUNK_MS, machine, figures, ordered)
     typer.echo(table(report))
     _write(report, markdown_file, section, json_file)
     missed = list(Limits(max_excess_ms, max_force_ms, max_first_partial_ms).missed(report))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from streamingstack_bench.figures import Interval, Percentiles
 from streamingstack_bench.report import NONE, Machine, line, share
-from streamingstack_bench.turn_scoring import TurnFigures
+from streamingstack_bench.turn_scoring import Forced, TurnFigures
 
 _ABOUT = (
     "{clips} recordings ({audio_s:.0f} s with the pauses between them) in real time, one session at a time, chunks of "
@@ -16,7 +16,7 @@ _ABOUT = (
 
 @dataclass(frozen=True)
 class TurnReport:
-    """A whole run: a column for each configuration, by its name; `forced`: seconds from ForceEndpoint to the final."""
+    """A whole run: a column for each configuration, by its name; `forced`: what ForceEndpoints brought."""
 
     speech_model: str
     clips: int
@@ -24,7 +24,7 @@ class TurnReport:
     chunk_ms: int
     machine: Machine
     columns: Mapping[str, TurnFigures]
-    forced: Percentiles | None = None
+    forced: Forced | None = None
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,10 @@ class Limits:
     def missed(self, report: TurnReport) -> Iterator[str]:
         """A line for each limit that is passed, or that nothing was measured for."""
         if self.force_ms is not None:
-            yield from _above(f"{report.speech_model}: ForceEndpoint to final", report.forced, self.force_ms)
+            at = f"{report.speech_model}: ForceEndpoint"
+            yield from _above(f"{at} to final", report.forced.to_final if report.forced else None, self.force_ms)
+            if report.forced is not None and (report.forced.unanswered or report.forced.failed):
+                yield f"{at}: {_unanswered(report.forced)}"
         for name, column in report.columns.items():
             at = f"{report.speech_model}, {name}"
             if column.failed or not column.sessions:
@@ -78,11 +81,14 @@ def table(report: TurnReport) -> str:
     lines = [line(["", *report.columns]), line(["---"] * (1 + len(figures)))]
     lines += [line([name, *cells]) for name, cells in rows if any(cell != NONE for cell in cells)]
     if report.forced is not None:
-        lines += [
-            "",
-            f"ForceEndpoint to final: {_milliseconds(report.forced)} ms (p50 / p95) of {report.forced.count}.",
-        ]
+        to_final = _milliseconds(report.forced.to_final)
+        lines += ["", f"ForceEndpoint to final: {to_final} ms (p50 / p95). {_unanswered(report.forced)}."]
     return "\n".join(lines)
+
+
+def _unanswered(one: Forced) -> str:
+    counts = f"{one.ordered} ordered, {len(one.lags)} answered, {one.wordless} without a turn to end, "
+    return f"{counts}{one.unanswered} unanswered; sessions that failed: {_reasons(one.failed)}"
 
 
 def _milliseconds(found: Percentiles | None) -> str:
@@ -102,8 +108,8 @@ def _cost(one: TurnFigures) -> str:
     return NONE if one.cost is None or not one.audio_s else f"{one.cost.cpu_s / one.audio_s:.3f}"
 
 
-def _failed(one: TurnFigures) -> str:
-    return "; ".join(f"{count} x {reason}" for reason, count in sorted(one.failed.items())) or "0"
+def _reasons(failed: Mapping[str, int]) -> str:
+    return "; ".join(f"{count} x {reason}" for reason, count in sorted(failed.items())) or "0"
 
 
 def _count(values: Sequence[int]) -> str:
@@ -111,13 +117,15 @@ def _count(values: Sequence[int]) -> str:
 
 
 _LINES = (
-    ("sessions refused, broken or against a rule", _failed),
+    ("sessions refused, broken or against a rule", lambda one: _reasons(one.failed)),
     ("utterances, ends of turn", lambda one: f"{one.utterances}, {one.ends}"),
     ("end of speech to final, p50 / p95 ms", lambda one: _milliseconds(one.to_final)),
     ("· until voice activity heard silence", lambda one: _milliseconds(one.voice)),
     ("· silence waited for", lambda one: _milliseconds(one.waited)),
-    ("excess over that silence, all ends", lambda one: _milliseconds(one.excess)),
+    ("· excess", lambda one: _milliseconds(one.own_excess)),
+    ("excess over the silence, all ends", lambda one: _milliseconds(one.excess)),
     ("first partial after the onset, p50 / p95 ms", lambda one: _milliseconds(one.first_partial)),
+    ("utterances without one", lambda one: str(one.unshown)),
     ("false ends by minute of speech: count", _false),
     ("share of semantic ends", lambda one: NONE if one.semantic is None else f"{one.semantic:.0%}"),
     ("utterances joined with the next", lambda one: _count((one.joined, one.utterances))),

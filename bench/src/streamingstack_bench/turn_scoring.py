@@ -6,7 +6,7 @@ silence begins at the utterance's end or later, but before the next utterance.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from streamingstack_bench.clips import Programme
 from streamingstack_bench.figures import Interval, Percentiles, error_rate, percentiles, pooled
@@ -36,9 +36,10 @@ class TurnFigures:
     """One configuration. Seconds, but for `waited` and counts; shares are of 1.
 
     `to_final`: from the end of speech to the end of turn, which is the sum of `voice` (until the session's voice
-    activity heard silence), `waited` (the silence that ended the turn) and `excess`. `first_partial`: from the start of
-    an utterance to the first words of its turn, where the turn before had ended. `joined`: utterances that had no end
-    of their own. `unplaced`: ends that no silence explains.
+    activity heard silence), `waited` (the silence that ended the turn) and `own_excess`; `excess` is of all ends.
+    `first_partial`: from the start of an utterance to the first words of its turn, where the turn before had ended;
+    `unshown`: of those, the ones without a word before the next utterance. `joined`: utterances that had no end of
+    their own. `unplaced`: ends that no silence explains.
     """
 
     sessions: int
@@ -50,8 +51,10 @@ class TurnFigures:
     to_final: Percentiles | None
     voice: Percentiles | None
     waited: Percentiles | None
+    own_excess: Percentiles | None
     excess: Percentiles | None
     first_partial: Percentiles | None
+    unshown: int
     false_ends: int
     false_per_minute: Interval | None
     semantic: float | None
@@ -68,6 +71,7 @@ def turn_figures(scored: Sequence[TurnSession], failed: Mapping[str, int], cost:
     placed = [end for one in scored for end in one.ends if end is not None]
     speech = [(utterance.clip, utterance.end_s - utterance.start_s) for utterance, _ in own]
     false = [utterance.clip for one in scored for utterance in _false_ends(one.utterances, one.ends)]
+    shown = [lag for one in scored for lag in first_partials(one)]
     return TurnFigures(
         sessions=len(scored),
         failed=dict(failed),
@@ -78,8 +82,10 @@ def turn_figures(scored: Sequence[TurnSession], failed: Mapping[str, int], cost:
         to_final=percentiles([end.arrived_s - utterance.end_s for utterance, end in reached]),
         voice=percentiles([end.silence_from_s - utterance.end_s for utterance, end in reached]),
         waited=percentiles([end.waited_ms / 1000 for _, end in reached]),
+        own_excess=percentiles([end.excess_s for _, end in reached]),
         excess=percentiles([end.excess_s for end in placed]),
-        first_partial=percentiles([lag for one in scored for lag in first_partials(one)]),
+        first_partial=percentiles([lag for lag in shown if lag is not None]),
+        unshown=shown.count(None),
         false_ends=len(false),
         false_per_minute=_per_minute(speech, false),
         semantic=sum(end.semantic for end in placed) / len(placed) if placed else None,
@@ -100,17 +106,19 @@ def own_ends(utterances: Sequence[Utterance], ends: Iterable[TurnEnd | None]) ->
     ]
 
 
-def first_partials(one: TurnSession) -> list[float]:
-    """Seconds from the start of each utterance to the first message with words of its turn.
+def first_partials(one: TurnSession) -> list[float | None]:
+    """Seconds from the start of each utterance to the first message with words of its turn; None: none came before the
+    next utterance began.
 
     Left out: utterances whose turn had begun before, because the one before had no end in time.
     """
-    found = []
+    found: list[float | None] = []
     before: float | None = float("-inf")
-    for utterance, end in own_ends(one.utterances, one.ends):
+    nexts = [*(utterance.start_s for utterance in one.utterances[1:]), float("inf")]
+    for (utterance, end), following in zip(own_ends(one.utterances, one.ends), nexts, strict=True):
         if before is not None and before <= utterance.start_s:
             shown = _words_after(one.session.received, max(before, 0.0))
-            found += [max(0.0, shown - utterance.start_s)] if shown is not None else []
+            found.append(max(0.0, shown - utterance.start_s) if shown is not None and shown < following else None)
         before = end.arrived_s if end is not None else None
     return found
 
@@ -159,15 +167,42 @@ def _errors(one: TurnSession) -> list[tuple[str, WordErrors]]:
     return [(score.clip, score.reference) for score in scores if score.reference is not None]
 
 
-def force_lags(one: TurnSession, forced_s: Sequence[float]) -> list[float]:
-    """Seconds from each ForceEndpoint to the end of turn that it brought; one without an open turn brings none."""
-    lags = []
-    for sent, following in zip(forced_s, [*forced_s[1:], float("inf")], strict=True):
-        ended = (
-            item.at_s
-            for item in one.session.received
-            if item.message.get("end_of_turn") and sent < item.at_s < following
-        )
-        first = next(ended, None)
-        lags += [first - sent] if first is not None else []
-    return lags
+@dataclass(frozen=True)
+class Forced:
+    """What became of ForceEndpoints: seconds to the end of turn that each brought, and those that brought none.
+
+    `unanswered`: words of the turn had been shown, and no end came before the next order; `wordless`: there was no turn
+    to end. `failed` sessions, by what became of them, are in none of these.
+    """
+
+    lags: tuple[float, ...]
+    unanswered: int = 0
+    wordless: int = 0
+    failed: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def to_final(self) -> Percentiles | None:
+        """Of `lags`."""
+        return percentiles(self.lags)
+
+    @property
+    def ordered(self) -> int:
+        """All of them."""
+        return len(self.lags) + self.unanswered + self.wordless
+
+
+def forced(sessions: Sequence[Session], failed: Mapping[str, int]) -> Forced:
+    """The ForceEndpoints of completed sessions."""
+    lags: list[float] = []
+    unanswered = wordless = 0
+    for session in sessions:
+        for sent, following in zip(session.ordered_s, [*session.ordered_s[1:], float("inf")], strict=True):
+            until = [item for item in session.received if item.at_s < following and item.message.get("type") == "Turn"]
+            end = next((item.at_s for item in until if item.message["end_of_turn"] and item.at_s > sent), None)
+            if end is not None:
+                lags.append(end - sent)
+            elif until and until[-1].message["words"] and not until[-1].message["end_of_turn"]:
+                unanswered += 1
+            else:
+                wordless += 1
+    return Forced(tuple(lags), unanswered, wordless, dict(failed))

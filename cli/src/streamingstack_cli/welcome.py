@@ -32,7 +32,8 @@ Ctrl-C stops everything."""
 def _sync_api(local: LocalStack) -> str:
     """Where whole recordings go, in a line of its own."""
     port = local.layout.ports.sync_api
-    return "" if port is None else f"\n  sync API http://{reachable(local.layout.host)}:{port}/transcribe"
+    plain = " (plain HTTP: the certificate is for the URL alone)" if local.layout.tls else ""
+    return "" if port is None else f"\n  sync API http://{reachable(local.layout.host)}:{port}/transcribe{plain}"
 
 
 def sdk_snippet(url: str, api_key: str, speech_model: str) -> str:

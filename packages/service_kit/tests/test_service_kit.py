@@ -1,12 +1,16 @@
 """What every service shares."""
 
 import asyncio
+import contextlib
+import errno
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -18,6 +22,10 @@ from service_kit.http import metrics_app, serve_http
 from service_kit.logs import get_logger
 from service_kit.outages import Outage
 from service_kit.settings import ServiceSettings, load_settings
+from service_kit.watched_file import WatchedFile
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 
 class Example(ServiceSettings):
@@ -199,3 +207,97 @@ def test_an_outage_is_told_once_and_its_end_where_there_is_a_word_for_it(capfd: 
         assert outage.over
     logged = "".join(capfd.readouterr())
     assert [logged.count(event) for event in ("away", "back", "gone", "ValueError", "quoted")] == [1, 1, 1, 2, 0]
+
+
+def test_a_changed_file_that_cannot_be_read_is_read_at_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("old")
+    watched = WatchedFile(file, str)
+    file.write_text("newer")
+
+    def stale(_: Path) -> bytes:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as broken:
+        for name in ("read_bytes", "read_text"):
+            broken.setattr(Path, name, stale)
+        assert watched.content() == "old"
+    assert watched.content() == "newer"
+
+
+def test_a_changed_file_that_is_wrong_is_told_once_and_not_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("1")
+    read: list[str] = []
+
+    def number(text: str) -> int:
+        read.append(text)
+        return int(text)
+
+    watched = WatchedFile(file, number)
+    file.write_text("one")
+    assert [watched.content() for _ in range(3)] == [1, 1, 1]
+    assert read == ["1", "one"]
+
+
+HALF_OPEN = [b"", b"GET /metrics HT", b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-More: "]
+ONE_REQUEST = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize("sent", [*HALF_OPEN, *(ONE_REQUEST + half for half in HALF_OPEN)])
+async def test_a_client_that_ends_no_request_is_hung_up_on(sent: bytes) -> None:
+    """Also one that goes on by a byte at a time, and one that was answered before."""
+    async with serve_http(metrics_app(CollectorRegistry()), "127.0.0.1", 0, head_seconds=1.0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        began = time.monotonic()
+
+        async def trickle() -> None:
+            while True:
+                await asyncio.sleep(0.2)
+                writer.write(b"x")
+
+        slowly = asyncio.create_task(trickle()) if sent.endswith(b": ") else None
+        async with asyncio.timeout(10):
+            with contextlib.suppress(ConnectionError):
+                while await reader.read(65536):
+                    pass
+        assert time.monotonic() - began > 0.5
+        writer.close()
+        if slowly is not None:
+            slowly.cancel()
+            await asyncio.gather(slowly, return_exceptions=True)
+
+
+async def test_a_request_whose_answer_takes_long_is_not_hung_up_on() -> None:
+    async def slow(_: Request) -> Response:
+        await asyncio.sleep(1.0)
+        return Response("done")
+
+    app = metrics_app(CollectorRegistry(), Route("/slow", slow))
+    async with (
+        serve_http(app, "127.0.0.1", 0, head_seconds=0.3) as port,
+        httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+    ):
+        for _ in range(2):
+            assert (await client.get("/slow")).text == "done"
+
+
+async def test_a_client_whose_machine_is_gone_is_found_out() -> None:
+    """By the kernel: an idle connection is asked whether it lives, first within 20 s."""
+    async with serve_http(metrics_app(CollectorRegistry()), "127.0.0.1", 0) as port:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(5):
+            while not (timers := keepalive_timers(port)):
+                await asyncio.sleep(0.01)
+        assert all(0 < seconds <= 20 for seconds in timers)
+        writer.close()
+
+
+def keepalive_timers(port: int) -> list[float]:
+    """Seconds until the kernel asks, of each established connection to a port of this machine; see proc(5)."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    established = [row[5] for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01"]
+    return [int(timer[3:], 16) / os.sysconf("SC_CLK_TCK") for timer in established if timer.startswith("02")]

@@ -1,9 +1,13 @@
 """The lines of the file of API keys."""
 
+import hashlib
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stack_model.api_keys import ApiKey, parse_keys
+from stack_model.api_keys import ApiKey, find_key, parse_keys
 
 HASH = "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"
 WORDS = st.text("abcXYZ09-_.=äß", min_size=1, max_size=20).filter(lambda word: not word.startswith("max_"))
@@ -76,3 +80,29 @@ def test_a_mark_tells_keys_apart_and_holds_nothing_of_their_hashes() -> None:
     assert one.mark == ApiKey(HASH, "renamed").mark != other.mark
     assert one.mark not in HASH
     assert (one.limited, other.limited, ApiKey(HASH, "", None, 1).limited) == (True, False, True)
+
+
+@given(st.text(min_size=1, max_size=30).filter(lambda text: text == text.strip()), st.booleans())
+def test_a_key_is_found_by_its_letters_and_by_the_bytes_of_a_header(key: str, bearer: bool) -> None:
+    known = ApiKey(hashlib.sha256(key.encode()).hexdigest(), "team")
+    other = ApiKey(hashlib.sha256(b"another").hexdigest(), "other")
+    sent = f"Bearer {key}" if bearer else key
+    for credential in (sent, sent.encode().decode("ascii", "surrogateescape")):
+        assert find_key([known, other], credential) == known
+        assert find_key([other], credential + "x") is None
+
+
+COMMON = ["password", "secret", "key", "test", "admin", "changeme", "letmein", "demo", "self-hosted", "foo", "bar"]
+
+
+def test_no_key_of_an_example_is_one_that_somebody_may_have() -> None:
+    """A line that is copied as it stands must open nothing: a word has a hash that is known."""
+    root = Path(__file__).parents[3]
+    pages = [path for folder in ("docs", "examples", "charts") for path in (root / folder).rglob("*.[my]*")]
+    text = "\n".join(path.read_text() for path in [*pages, root / "README.md"])
+    hashes = set(re.findall(r"\b[0-9a-f]{64}\b", text))
+    words = {*COMMON, *re.findall(r"[\w-]+", text.lower())}
+    guesses = (word + end for word in words for end in ("", *map(str, range(10)), "123", "!"))
+    guessed = {guess for guess in guesses if hashlib.sha256(guess.encode()).hexdigest() in hashes}
+    assert hashes
+    assert guessed == set()

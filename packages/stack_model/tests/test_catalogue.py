@@ -19,6 +19,11 @@ def test_every_speech_model_of_a_stack_is_listed_with_its_route_and_family() -> 
     ]
 
 
+def test_the_other_routes_of_a_model_lead_to_it_too() -> None:
+    models = parse_models(dump_models(gateway_models(load_stack(EXAMPLES / "all-models.yaml"))))
+    assert [model.routes for model in models] == [("en-default",), ("ml-default",), ("u3-pro", "universal-3-5-pro")]
+
+
 def test_a_dumped_catalogue_reads_back_the_same() -> None:
     models = gateway_models(load_stack(EXAMPLES / "all-models.yaml"))
     assert parse_models(dump_models(models)) == models

@@ -28,18 +28,39 @@ def hearing_models() -> Path:
     return pull(HEARING_FILES, default_cache())
 
 
+def _example_model(name: str) -> Path:
+    stack = load_stack(REPOSITORY / "examples" / "universal.yaml")
+    return pull_model(next(model for model in stack.spec.models if model.name == name), default_cache())
+
+
 @pytest.fixture(scope="session")
 def english_model() -> Path:
     """The English Whisper of the examples."""
-    stack = load_stack(REPOSITORY / "examples" / "universal.yaml")
-    return pull_model(next(model for model in stack.spec.models if model.name == "en-default"), default_cache())
+    return _example_model("en-default")
+
+
+@pytest.fixture(scope="session")
+def multilingual_model() -> Path:
+    """The multilingual Whisper of the examples."""
+    return _example_model("ml-default")
 
 
 @pytest.fixture(scope="session")
 def spoken() -> list[Pcm]:
     """The repository's own recordings in English: mono, 16 kHz."""
-    paths = sorted((REPOSITORY / "examples" / "audio").glob("en_*.wav"))
+    return recordings("en")
+
+
+def recordings(language: str) -> list[Pcm]:
+    """The repository's own recordings in one language: mono, 16 kHz."""
+    paths = sorted((REPOSITORY / "examples" / "audio").glob(f"{language}_*.wav"))
     return [soundfile.read(path, dtype="int16")[0] for path in paths]
+
+
+@pytest.fixture(scope="session")
+def spoken_german() -> Pcm:
+    """A recording in German."""
+    return recordings("de")[0]
 
 
 @dataclass

@@ -193,11 +193,18 @@ def test_a_word_at_the_seam_belongs_to_one_segment(last_end_ms: int, heard_start
 
 
 def test_the_window_begins_with_the_last_segments_words_after_a_pause_but_they_are_not_said_again() -> None:
-    before = [word("far", 1000, 1400), word("near", 6000, 6400), word("nearer", 6400, 6900)]
-    segment = SegmentWords(replacing=False, start=9000 * MS, floor=8000 * MS, before=before)
-    assert segment.window_start(9500 * MS) == 5800 * MS
-    heard = Hypothesis((word("near", 6010, 6400), word("nearer", 6400, 6900), word("new", 9300, 9500)))
-    assert texts(segment.close(heard, 9660 * MS)) == ["new"]
+    before = [word("far", 3000, 3400), word("near", 6000, 6400), word("nearer", 6400, 6900)]
+    segment = SegmentWords(replacing=False, start=8000 * MS, floor=7500 * MS, before=before)
+    assert segment.window_start(8500 * MS) == 5800 * MS
+    heard = Hypothesis((word("near", 6010, 6400), word("nearer", 6400, 6900), word("new", 8300, 8500)))
+    assert texts(segment.close(heard, 8660 * MS)) == ["new"]
+
+
+@pytest.mark.parametrize(("pause_ms", "begins_ms"), [(1500, 6800), (1510, 9010)])
+def test_words_that_a_long_pause_parts_from_the_segment_are_not_decoded_again(pause_ms: int, begins_ms: int) -> None:
+    begins = (7500 + pause_ms) * MS
+    segment = SegmentWords(replacing=False, start=begins, floor=8000 * MS, before=[word("said", 7000, 7500)])
+    assert segment.window_start(begins + GRID) == begins_ms * MS
 
 
 def test_a_replacing_model_says_the_whole_segment_and_settles_only_what_leaves_the_window() -> None:
@@ -261,7 +268,7 @@ def test_a_word_moved_to_its_segments_start_is_known_when_it_is_heard_again() ->
 
 @pytest.mark.parametrize("replacing", [False, True])
 def test_a_segment_in_which_nothing_is_heard_soon_goes_without_the_last_ones_words(replacing: bool) -> None:
-    begins = 9500 * MS
+    begins = 9000 * MS
     before = [word("clear", 7000, 7500)]
     segment = SegmentWords(replacing=replacing, start=begins, floor=8000 * MS, earliest=begins, before=before)
     deaf = Hypothesis((word("clear", 7000, 7500),))
@@ -274,9 +281,9 @@ def test_a_segment_in_which_nothing_is_heard_soon_goes_without_the_last_ones_wor
 
 @pytest.mark.parametrize("replacing", [False, True])
 def test_a_segment_of_which_something_was_heard_keeps_its_window(replacing: bool) -> None:
-    begins = 9500 * MS
+    begins = 9000 * MS
     before = [word("clear", 7000, 7500)]
     segment = SegmentWords(replacing=replacing, start=begins, floor=8000 * MS, earliest=begins, before=before)
-    segment.commit(Hypothesis((*before, word("faint", 9600, 9900))), begins + 2 * GRID)
+    segment.commit(Hypothesis((*before, word("faint", 9100, 9400))), begins + 2 * GRID)
     assert not segment.drop_context()
     assert segment.window_start(begins + 3 * GRID) == 6800 * MS

@@ -40,13 +40,16 @@ async def test_a_faint_utterance_after_a_clear_one_is_heard(replacing: bool) -> 
     recording.append(bytes(2 * END))
     hearing = Hearing(pb.Open(route="en-default"), engine, recording, replacing=replacing)
     said = []
-    for number, (start, floor, end) in enumerate([(SAMPLE_RATE, 0, 3), (5 * SAMPLE_RATE, 3 * SAMPLE_RATE, 8)]):
+    for number, (start, floor, end) in enumerate([(SAMPLE_RATE, 0, 3), (SAMPLE_RATE * 7 // 2, 3 * SAMPLE_RATE, 8)]):
         hearing.begin(Segment(number, start, floor))
         hearing.voiced()
         said.append([word.text for word in await hearing.close(end * SAMPLE_RATE)])
         hearing.end()
     assert said == [["clear"], ["faint"]]
-    assert [start for start, _ in engine.windows][-2:] == [CLEAR.start - SAMPLE_RATE // 5, 5 * SAMPLE_RATE]
+    assert [start for start, _ in engine.windows][-2:] == [
+        CLEAR.start - SAMPLE_RATE // 5,
+        SAMPLE_RATE * 7 // 2,
+    ]
 
 
 async def test_where_nobody_was_heard_before_an_empty_decode_is_not_done_twice() -> None:
@@ -179,3 +182,21 @@ async def test_once_a_word_is_heard_doubt_counts_again() -> None:
     engine.heard = Hypothesis(doubted=(DOUBTED,))
     hearing.voiced()
     assert await shown(hearing, 8 * SAMPLE_RATE - GRID) == ([], [], [])
+
+
+async def test_the_score_of_a_silence_is_nobodys_who_speaks_on_or_later() -> None:
+    recording = Recording(0)
+    recording.append(bytes(2 * END))
+    hearing = Hearing(pb.Open(route="en-default"), Polyglot(), recording, replacing=False)
+    for number, (voice_again, starts) in enumerate([(True, SAMPLE_RATE), (False, 4 * SAMPLE_RATE)]):
+        hearing.begin(Segment(number, starts, starts))
+        hearing.voiced()
+        assert hearing.eot_score == 0.0
+        await hearing.close(starts + SAMPLE_RATE)
+        assert hearing.eot_score == 0.5
+        if voice_again:
+            hearing.voiced()
+            assert hearing.eot_score == 0.0
+            await hearing.close(starts + 2 * SAMPLE_RATE)
+        hearing.end()
+        assert hearing.eot_score == 0.0

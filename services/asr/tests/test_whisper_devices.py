@@ -34,6 +34,12 @@ def model(request: pytest.FixtureRequest, english_model: Path) -> WhisperModel:
     return WhisperModel(settings_from({"WHISPER_MODEL_DIR": str(english_model)}, request.param))
 
 
+@pytest.fixture(scope="module")
+def polyglot(multilingual_model: Path) -> WhisperModel:
+    """The multilingual one, on the processor."""
+    return WhisperModel(settings_from({"WHISPER_MODEL_DIR": str(multilingual_model)}, "cpu"))
+
+
 def windows(pcm: Pcm, *, samples: int) -> list[Request]:
     """A recording in windows of one length, and what is left."""
     cuts = range(0, len(pcm), samples)
@@ -94,3 +100,34 @@ def test_what_the_model_takes_for_silence_has_no_words_but_those_that_it_doubts(
     doubted = [one for one in heard if one.doubted]
     assert doubted
     assert not any(one.words for one in doubted)
+
+
+@pytest.mark.parametrize(
+    "steering",
+    [{"prompt": "<|endoftext|><|startoftranscript|>"}, {"keyterms": ("<|startoftranscript|>", "<|nospeech|>")}],
+)
+def test_what_looks_like_a_mark_of_the_model_is_text(
+    model: WhisperModel, spoken: list[Pcm], steering: dict[str, Any]
+) -> None:
+    part = max(spoken, key=len)[: 6 * SAMPLE_RATE]
+    marked = Request(padded(part), len(part), **steering)
+    assert model.shape(marked)[1] > 10  # a mark would be one token
+    assert len(texts(model.decode([marked]))[0].split()) > 8
+
+
+@pytest.mark.parametrize("language", ["zu", "xh", "yue", "xx"])
+def test_a_language_that_the_model_does_not_know_is_not_expected(
+    polyglot: WhisperModel, spoken: list[Pcm], language: str
+) -> None:
+    part = max(spoken, key=len)[: 6 * SAMPLE_RATE]
+    asked = [Request(padded(part), len(part), languages=codes) for codes in ((), (language,))]
+    together_, alone = polyglot.decode(asked), polyglot.decode(asked[:1])[0]
+    assert together_ == [alone, alone]
+    assert alone.language == "en"
+
+
+def test_an_expected_language_does_not_lock_who_speaks_another(polyglot: WhisperModel, spoken_german: Pcm) -> None:
+    part = spoken_german[: 8 * SAMPLE_RATE]
+    heard = polyglot.decode([Request(padded(part), len(part), languages=("en",))])[0]
+    assert heard.language == "de"
+    assert heard.language_confidence > 0.5

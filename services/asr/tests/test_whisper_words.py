@@ -1,11 +1,13 @@
 """From alignments to words, guards against what nobody said, prompts, groups and windows: the pure parts."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from streaming_asr.engine import SAMPLE_RATE, Pcm
-from streaming_asr.whisper.groups import split_evenly, together
+from streaming_asr.whisper.groups import each, split_evenly, together
 from streaming_asr.whisper.guards import is_silence, token_budget, words_kept
 from streaming_asr.whisper.prompts import MOST_CONTEXT_TOKENS, MOST_KEYTERM_TOKENS, context_tokens
 from streaming_asr.whisper.words import FRAME, TimedWord, timed_words
@@ -169,3 +171,13 @@ def test_padding_is_silence_behind_the_window() -> None:
 def test_a_window_beyond_the_longest_is_an_error_that_says_so() -> None:
     with pytest.raises(ValueError, match="longer than the longest declared length"):
         declared_length(LONGEST + 1)
+
+
+def test_a_request_that_breaks_its_group_fails_alone() -> None:
+    def halves(numbers: Sequence[int]) -> list[float]:
+        return [1 / number for number in numbers]
+
+    given = list(each(halves, [1, 2, 0, 4]))
+    assert [(one, result) for one, result in given if one] == [(1, 1.0), (2, 0.5), (4, 0.25)]
+    assert isinstance(dict(given)[0], ZeroDivisionError)
+    assert list(each(halves, [2, 4])) == [(2, 0.5), (4, 0.25)]

@@ -2,17 +2,29 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from streamingstack_bench.scripted import Script, ScriptWord
+from streamingstack_bench.scripted import VOICE, Script, ScriptWord
 from streamingstack_bench.wire_client import WireClient, wire_client
 from streamingstack_bench.wire_rules import Message
 
 STEP_MS = 100
 
 
-def utterances(*parts: str | int, start_ms: int = 500, word_ms: int = 260, gap_ms: int = 40, **more: Any) -> Script:
-    """A script of texts, evenly spoken, and of silences in milliseconds between them."""
+def utterances(
+    *parts: str | int,
+    start_ms: int = 500,
+    word_ms: int = 260,
+    gap_ms: int = 40,
+    voice: Mapping[str, float] | None = None,
+    misheard: Mapping[str, str] | None = None,
+    **more: Any,
+) -> Script:
+    """A script of texts, evenly spoken, and of silences in milliseconds between them.
+
+    `voice` and `misheard` are those of ScriptWord, by the word's text.
+    """
     words: list[ScriptWord] = []
     at = start_ms
     for part in parts:
@@ -20,7 +32,8 @@ def utterances(*parts: str | int, start_ms: int = 500, word_ms: int = 260, gap_m
             at += part - gap_ms
             continue
         for word in part.split():
-            words.append(ScriptWord(word, at, at + word_ms))
+            loud, other = (voice or {}).get(word, VOICE), (misheard or {}).get(word, "")
+            words.append(ScriptWord(word, at, at + word_ms, voice=loud, misheard=other))
             at += word_ms + gap_ms
     return Script(words, **more)
 
@@ -41,6 +54,13 @@ async def refusal(url: str, **query: Any) -> tuple[int, str, list[str]]:
     last = refused.messages[-1]
     assert last["error_code"] == code
     return code, last["error"], [message["type"] for message in refused.messages]
+
+
+async def trickle(client: WireClient, milliseconds: int) -> None:
+    """So much audio, 50 ms at a time, with time to hear it in between: partials come where they would come live."""
+    for _ in range(milliseconds // 50):
+        await client.audio(50, chunk_ms=50)
+        await asyncio.sleep(0.005)
 
 
 async def speak(client: WireClient, milliseconds: int, began: float | None = None) -> None:

@@ -1,4 +1,4 @@
-"""A gateway as the process that is deployed."""
+"""The gateway as the process that is deployed."""
 
 import asyncio
 import contextlib
@@ -7,13 +7,6 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-
-MODELS = json.dumps(
-    [
-        {"speech_model": "universal-streaming-english", "route": "en-default"},
-        {"speech_model": "universal-streaming-multilingual", "route": "ml-default"},
-    ]
-)
 
 
 @dataclass

@@ -56,6 +56,36 @@ def test_audio_cut_anywhere_is_the_same_audio(data: bytes, cuts: list[int]) -> N
     assert intake.received_samples == len(data) // 2
 
 
+def resampled(encoding: str, rate: int, data: bytes, cuts: list[int]) -> bytes:
+    """`data` in frames of so many bytes, the rest in frames of 8000: no more than a second of any encoding."""
+    intake, heard = AudioIntake(encoding, rate), b""
+    for cut in [*cuts, *[8000] * (len(data) // 8000 + 1)]:
+        heard += b"".join(intake.feed(data[:cut], 0))
+        data = data[cut:]
+    return heard + b"".join(intake.finish())
+
+
+@pytest.mark.parametrize(
+    ("encoding", "rate"), [("pcm_mulaw", 8000), ("pcm_s16le", 11_025), ("pcm_s16le", 44_100), ("pcm_s16le", 48_000)]
+)
+@given(seed=st.integers(0, 2**32 - 1), cuts=st.lists(st.integers(0, 8000), max_size=30))
+def test_audio_of_another_rate_cut_anywhere_is_the_same_to_the_bit(
+    encoding: str, rate: int, seed: int, cuts: list[int]
+) -> None:
+    noise = np.random.default_rng(seed).integers(0, 256, 24_000, dtype=np.uint8).tobytes()
+    assert resampled(encoding, rate, noise, cuts) == resampled(encoding, rate, noise, [])
+
+
+def test_what_overshoots_when_resampled_is_clipped_and_does_not_wrap() -> None:
+    """A square wave at full scale rings beyond it at every edge."""
+    up = np.arange(48_000) // 480 % 2 == 0
+    heard = resampled("pcm_s16le", 48_000, np.where(up, 32_767, -32_768).astype("<i2").tobytes(), [])
+    halves = np.frombuffer(heard, dtype="<i2")[:16_000].reshape(-1, 160)[:, 8:-8].astype(int)
+    assert halves[::2].min() > 29_000
+    assert halves[1::2].max() < -29_000
+    assert (halves.max(), halves.min()) == (32_767, -32_768)
+
+
 def test_mulaw_has_its_known_values() -> None:
     decoded = AudioIntake("pcm_mulaw", 16_000).feed(bytes([0xFF, 0x7F, 0x00, 0x80, 0xCE]), 0)
     assert np.frombuffer(b"".join(decoded), dtype="<i2").tolist() == [0, 0, -32124, 32124, 988]

@@ -20,7 +20,7 @@ def test_every_key_is_compared_in_constant_time_whichever_matches(monkeypatch: p
         compared.append((one, other))
         return honest(one, other)
 
-    monkeypatch.setattr("streaming_gateway.auth.hmac.compare_digest", compare)
+    monkeypatch.setattr("stack_model.api_keys.hmac.compare_digest", compare)
     keys = [ApiKey(hashlib.sha256(name.encode()).hexdigest(), name) for name in ("one", "two", "three")]
     authenticator = Authenticator(lambda: keys, None)
     for credential in ("one", "Bearer two", "three"):

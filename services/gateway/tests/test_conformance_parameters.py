@@ -19,6 +19,17 @@ PIPECAT = {
     "min_turn_silence": 160,
     "format_turns": "true",
 }
+# And to its own default, a Universal-3 model.
+PIPECAT_3: dict[str, Any] = {
+    "sample_rate": 16_000,
+    "encoding": "pcm_s16le",
+    "speech_model": "universal-3-6-pro",
+    "formatted_finals": "true",
+    "format_turns": "true",
+    "continuous_partials": "true",
+    "min_turn_silence": 100,
+    "max_turn_silence": 100,
+}
 
 
 def row(number: int, text: str, **query: Any) -> Any:
@@ -39,7 +50,7 @@ def row(number: int, text: str, **query: Any) -> Any:
         row(26, "Invalid 'vad_threshold'", vad_threshold=-0.1),
         row(27, "Invalid 'keyterms_prompt': Value error, Max 100 items", keyterms_prompt=MANY),
         row(29, "Invalid 'keyterms_prompt': Value error, Invalid JSON array", keyterms_prompt="abc"),
-        row(30, "Invalid 'keyterms_prompt': Value error, Invalid JSON array", keyterms="abc"),
+        row(30, "Invalid 'keyterms': Value error, Invalid JSON array", keyterms="abc"),
         row(31, "Invalid 'inactivity_timeout'", inactivity_timeout=4),
         row(31, "Invalid 'inactivity_timeout'", inactivity_timeout=3601),
         row(34, "Invalid 'prompt'", prompt="x"),
@@ -90,11 +101,32 @@ async def test_what_clients_send_opens_a_session_without_a_warning(plain_stack: 
     assert len(client.finals) == 2
 
 
+@pytest.mark.check(41)
+async def test_what_pipecat_sends_to_universal_3_ends_a_turn_at_every_pause(stack: Any) -> None:
+    async with stack(utterances("one two", 400, "three.", 400, "four"), replacing=True) as running:
+        client = await session(running.url, 6000, universal3=True, **PIPECAT_3)
+    assert {message["type"] for message in client.messages} == {"Begin", "SpeechStarted", "Turn", "Termination"}
+    told = client.messages[0]["configuration"]
+    assert (told["model"], told["min_turn_silence"], told["max_turn_silence"]) == ("universal-3-6-pro", 100, 100)
+    assert client.finals == ["one two", "three.", "four"]
+
+
 @pytest.mark.check(36)
 async def test_languages_are_taken_for_universal_3(stack: Any) -> None:
     async with stack(replacing=True) as running:
         client = await session(running.url, 6000, language_codes='["en","es"]', **UNIVERSAL_3)
     assert len(client.finals) == 2
+
+
+async def test_an_operator_s_own_defaults_of_universal_3_are_told_and_end_turns(stack: Any) -> None:
+    """Two words with 700 ms between them: one turn by the built-in silence, two by a shorter one."""
+    script, heard = utterances("one", 700, "two"), []
+    for chosen in ({}, {"universal3_max_turn_silence": 500, "universal3_vad_threshold": 0.25}):
+        async with stack(script, replacing=True, **chosen) as running:
+            client = await session(running.url, 4000, **UNIVERSAL_3)
+        told = client.messages[0]["configuration"]
+        heard.append((told["max_turn_silence"], told["vad_threshold"], client.finals))
+    assert heard == [(1536, 0.3, ["one two"]), (500, 0.25, ["one", "two"])]
 
 
 @pytest.mark.check(17)

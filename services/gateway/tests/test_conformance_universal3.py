@@ -1,11 +1,10 @@
 """Checks of the protocol: turns of Universal-3."""
 
-import asyncio
 import itertools
 from typing import Any
 
 import pytest
-from conversations import Listening, session, utterances
+from conversations import Listening, session, trickle, utterances
 from streamingstack_bench.wire_client import wire_client
 from streamingstack_bench.wire_rules import Message
 
@@ -21,9 +20,7 @@ async def talk(stack: Any, **query: Any) -> list[Message]:
         wire_client(running.url, universal3=True, **UNIVERSAL_3, **query) as client,
     ):
         listening = Listening(client)
-        for _ in range(TALK_MS // 50):
-            await client.audio(50, chunk_ms=50)
-            await asyncio.sleep(0.005)
+        await trickle(client, TALK_MS)
         await client.say("Terminate")
         assert await listening.end() == (1000, "Session Ended")
     return client.messages

@@ -10,9 +10,9 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from license_client.places import KeyLimitReached, Places, ProcessFull
 from stack_model.api_keys import ApiKey
-from streaming_gateway.places import Places
-from streaming_gateway.problems import SHORTAGES, Problem
+from streaming_gateway.problems import SHORTAGES
 from streamingstack_bench.mounted_file import MountedFile
 from streamingstack_bench.wire_client import wire_client
 from websockets.asyncio.client import connect
@@ -154,7 +154,7 @@ async def test_whoever_comes_and_goes_nobody_has_more_than_may(moves: list[tuple
     for which, comes in moves:
         if comes:
             session = ExitStack()
-            with suppress(Problem):
+            with suppress(ProcessFull, KeyLimitReached):
                 session.enter_context(places.one(keys[which]))
                 open_[which].append(session)
         elif open_[which]:
@@ -175,8 +175,8 @@ async def test_new_sessions_are_counted_over_a_sliding_minute_and_refused_ones_a
         try:
             with places.one(key):
                 return "in"
-        except Problem as refused:
-            return refused.kind
+        except KeyLimitReached as refused:
+            return refused.limit
 
     seen = []
     for moment in (0.0, 30.0, 59.0, 59.9, 60.0, 60.1, 89.9, 90.0):
@@ -201,7 +201,26 @@ async def test_a_place_is_given_back_whatever_ends_the_session_and_nothing_is_ke
     assert places.taken == 0
     assert places.empty.is_set()
     with places.one(key), places.one(ApiKey("b" * 64, "other")):
-        for one, kind in ((key, "capacity"), (ApiKey("c" * 64, "third"), "capacity")):
-            with pytest.raises(Problem) as refused, places.one(one):
+        for one in (key, ApiKey("c" * 64, "third")):
+            with pytest.raises(ProcessFull), places.one(one):
                 pass
-            assert refused.value.kind == kind
+
+
+async def test_what_has_begun_is_new_however_it_ends_and_who_is_refused_is_told_when_to_come_again() -> None:
+    now = [0.0]
+    places = Places(9, clock=lambda: now[0])
+    key = ApiKey("a" * 64, "small", max_new_per_minute=2)
+
+    def begin_and_fail() -> None:
+        with places.one(key) as place:
+            place.begun = True
+            raise RuntimeError("over")
+
+    for moment in (0.0, 20.0):
+        now[0] = moment
+        with pytest.raises(RuntimeError, match="over"):
+            begin_and_fail()
+    now[0] = 50.0
+    with pytest.raises(KeyLimitReached) as refused, places.one(key):
+        pass
+    assert (refused.value.limit, refused.value.again_seconds) == ("key_rate", 10.0)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -9,12 +10,14 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from stack_model.catalogue import GatewayModel
 from streaming_gateway.catalogue import Catalogue
-from streaming_gateway.parameters import SessionConfig, read_query, read_update, resolve
+from streaming_gateway.parameters import SessionConfig, Universal3Defaults, read_query, read_update, resolve
 from streaming_gateway.parameters.model import ConnectParameters, Tunable
 from streaming_gateway.parameters.reference import reference_page
 from streaming_gateway.problems import Problem
+from streaming_gateway.settings import GatewaySettings
 
 ENGLISH = GatewayModel(speech_model="universal-streaming-english", route="en-default", family="universal")
 MULTI = GatewayModel(speech_model="universal-streaming-multilingual", route="ml-default", family="universal")
@@ -62,6 +65,9 @@ def config(catalogue: Catalogue = ALL, /, **query: Any) -> SessionConfig:
         ({"previous_context_n_turns": 101}, "Invalid 'previous_context_n_turns'"),
         ({"redact_pii": "true"}, "Invalid 'redact_pii'"),
         ({"llm_gateway": "[]"}, "Invalid 'llm_gateway'"),
+        ({"domain": "law"}, "Invalid 'domain': Input should be 'medical-v1'"),
+        ({"word_finalization_max_wait_time": "abc"}, "Invalid 'word_finalization_max_wait_time'"),
+        ({"customer_support_audio_capture": "maybe"}, "Invalid 'customer_support_audio_capture'"),
     ],
 )
 def test_a_wrong_value_is_refused_before_the_session_with_the_parameter_named(
@@ -74,9 +80,45 @@ def test_a_wrong_value_is_refused_before_the_session_with_the_parameter_named(
     assert named in refused.value.text
 
 
-def test_a_repeated_parameter_is_no_list() -> None:
-    with pytest.raises(Problem, match="invalid_parameter"):
-        read_query("keyterms_prompt=a&keyterms_prompt=b")
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ('keyterms_prompt=["a"]&keyterms_prompt=["b"]', "Invalid 'keyterms_prompt': Value error, Invalid JSON array"),
+        ("keyterms_prompt=a&keyterms_prompt=b", "Invalid 'keyterms_prompt': Value error, Invalid JSON array"),
+        ('keyterms=["a"]&keyterms=["b"]', "Invalid 'keyterms': Value error, Invalid JSON array"),
+        ('language_codes=["en"]&language_codes=["es"]', "Invalid 'language_codes': Value error, Invalid JSON array"),
+        ("language_code=en&language_code=es", "Invalid 'language_code': Value error, Invalid JSON array"),
+        ("redact_pii_policies=a&redact_pii_policies=b", "Invalid 'redact_pii_policies': Value error, Invalid JSON arr"),
+        ("llm_gateway={}&llm_gateway={}", "Invalid 'llm_gateway': Value error, Invalid JSON object"),
+    ],
+)
+def test_a_repeated_parameter_is_no_list(query: str, said: str) -> None:
+    with pytest.raises(Problem) as refused:
+        read_query(query)
+    assert said in refused.value.text
+
+
+def test_of_a_single_value_that_is_repeated_the_last_one_counts() -> None:
+    assert read_query("min_turn_silence=100&min_turn_silence=200")[0].min_turn_silence == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "value", "named"),
+    [
+        ("keyterms", "abc", "keyterms"),
+        ("keyterms", "[1]", "keyterms.0"),
+        ("language_code", "xx", "language_code"),
+        ("min_end_of_turn_silence_when_confident", "x", "min_end_of_turn_silence_when_confident"),
+        ("formatted_finals", "maybe", "formatted_finals"),
+        ("noise_suppression_model", "loud", "noise_suppression_model"),
+        ("noise_suppression_threshold", "2", "noise_suppression_threshold"),
+        ("_customer_support_audio_capture", "maybe", "_customer_support_audio_capture"),
+    ],
+)
+def test_a_wrong_value_is_refused_under_the_name_that_was_sent(sent: str, value: str, named: str) -> None:
+    with pytest.raises(Problem) as refused:
+        config(**ON_U3, **{sent: value})
+    assert refused.value.text.startswith(f"User Input Validation Error: Invalid '{named}': ")
 
 
 @pytest.mark.parametrize("said", ["true", "True", "1", "yes", "on", "TRUE", "t"])
@@ -90,7 +132,7 @@ def test_so_does_no(said: str) -> None:
 
 
 def test_unknown_names_are_told_apart_and_ignored() -> None:
-    _, unknown = read_query("min_turn_silense=9&sample_rate=8000&webhook_url=x&token=t")
+    _, unknown = read_query("min_turn_silense=9&sample_rate=8000&webhook_url=x&token=t&domain=medical-v1")
     assert unknown == ["min_turn_silense"]
 
 
@@ -172,6 +214,15 @@ def test_without_english_the_first_model_is_the_default_and_multi_finds_its_own(
         Catalogue((U3,), default="universal-streaming-english")
 
 
+def test_multi_is_refused_where_its_model_is_not_served_unless_another_is_named() -> None:
+    with pytest.raises(Problem) as refused:
+        config(Catalogue((ENGLISH, U3)), language="multi")
+    assert refused.value.code == 3006
+    assert "Invalid 'language': Value error, 'multi' is universal-streaming-multilingual" in refused.value.text
+    assert "'universal-streaming-english' or 'universal-3-5-pro'" in refused.value.text
+    assert config(Catalogue((ENGLISH, U3)), language="multi", **ON_U3).model is U3
+
+
 def test_aliases_can_be_switched_off_and_need_their_model() -> None:
     for catalogue in (Catalogue((ENGLISH,)), Catalogue((U3,), aliases=False)):
         with pytest.raises(Problem):
@@ -200,6 +251,57 @@ def test_begin_echoes_the_eight_keys_in_their_types() -> None:
     assert config(**ON_U3).echo()["mode"] == "balanced"
 
 
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        (
+            {"language_detection": "true", "continuous_partials": "true", "language_codes": '["es"]'},
+            {
+                "mode": None, "format_turns": False, "include_partial_turns": True, "continuous_partials": False,
+                "interruption_delay": None, "language_detection": False, "language_codes": [],
+                "inactivity_timeout": None, "session_heartbeat": False, "acknowledge_silence": False,
+                "min_turn_silence": 400, "max_turn_silence": 1280, "vad_threshold": 0.4,
+                "end_of_turn_confidence_threshold": 0.4,
+            },
+        ),
+        (
+            {"acknowledge_silence": "1", "session_heartbeat": "1", "inactivity_timeout": 60, "vad_threshold": 0.7,
+             "speech_model": "universal-streaming-multilingual", "language_detection": "1", "format_turns": "1"},
+            {
+                "format_turns": True, "language_detection": True, "inactivity_timeout": 60, "session_heartbeat": True,
+                "acknowledge_silence": False, "vad_threshold": 0.7,
+            },
+        ),
+        (
+            {**ON_U3, "language_code": "es", "acknowledge_silence": "1", "include_partial_turns": "0",
+             "mode": "min_latency"},
+            {
+                "mode": "min_latency", "format_turns": True, "include_partial_turns": False,
+                "continuous_partials": True, "interruption_delay": 0, "language_detection": False,
+                "language_codes": ["es"], "acknowledge_silence": True,
+                "min_turn_silence": 128, "max_turn_silence": 1536, "vad_threshold": 0.3,
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_begin_tells_what_holds(query: dict[str, Any], told: dict[str, Any]) -> None:
+    echo = config(**query).echo()
+    assert {name: echo[name] for name in told} == told
+    assert "language_code" not in echo
+
+
+def test_begin_tells_every_parameter_that_has_an_effect_and_is_not_spoken() -> None:
+    spoken_or_secret = {"keyterms_prompt", "prompt", "agent_context", "token"}
+    without_effect = {
+        name
+        for name, field in ConnectParameters.model_fields.items()
+        if "Accepted, without effect" in str(field.description)
+    }
+    by_the_model = {"speech_model", "language", "redact_pii"}
+    rest = ConnectParameters.model_fields.keys() - spoken_or_secret - without_effect - by_the_model
+    assert rest <= config().echo().keys()
+
+
 def test_an_update_changes_what_it_names_and_null_is_not_said() -> None:
     before = config(keyterms_prompt='["Ostrava"]', max_turn_silence=900)
     after = before.updated(
@@ -218,6 +320,17 @@ def test_a_mode_re_applies_its_preset_and_its_own_message_goes_over_it() -> None
     assert before.updated(both).turns.min_turn_silence == 200
 
 
+@pytest.mark.parametrize("model", ["u3-rt-pro", "u3-rt-pro-beta-1"])
+def test_a_mode_is_nothing_to_the_older_realtime_model(model: str) -> None:
+    """Its silences are its own: a mode is taken and changes none, neither the model's nor the client's."""
+    before = config(speech_model=model, mode="max_accuracy", max_turn_silence=700)
+    after = before.updated(read_update({"mode": "min_latency"}))
+    for each in (before, after):
+        assert each.echo()["mode"] is None
+        assert (each.turns.min_turn_silence, each.turns.max_turn_silence) == (100, 700)
+        assert (each.turns.continuous_partials, each.turns.interruption_delay) == (False, 500)
+
+
 def test_what_belongs_to_another_family_is_ignored_in_an_update() -> None:
     after = config().updated(read_update({"prompt": "x", "mode": "max_accuracy", "language_codes": ["es"]}))
     assert (after.hearing.prompt, after.hearing.language_codes, after.mode) == ("", (), None)
@@ -231,12 +344,49 @@ def test_what_belongs_to_another_family_is_ignored_in_an_update() -> None:
         ({"max_turn_silence": 1.5}, "max_turn_silence"),
         ({"vad_threshold": 2}, "vad_threshold"),
         ({"keyterms_prompt": {"a": 1}}, "keyterms_prompt"),
+        ({"keyterms": {"a": 1}}, "keyterms"),
+        ({"language_code": 5}, "language_code"),
     ],
 )
 def test_an_update_has_the_limits_of_the_query(message: dict[str, Any], named: str) -> None:
     with pytest.raises(Problem) as refused:
         read_update(message)
     assert f"Invalid '{named}" in refused.value.text
+
+
+CHOSEN = Universal3Defaults(min_turn_silence=900, max_turn_silence=2000, vad_threshold=0.2)
+
+
+@pytest.mark.parametrize(
+    ("query", "silences"),
+    [
+        (ON_U3, (900, 2000, 0.2)),
+        ({**ON_U3, "mode": "min_latency"}, (900, 2000, 0.2)),
+        ({**ON_U3, "mode": "max_accuracy"}, (900, 2000, 0.2)),
+        ({**ON_U3, "min_turn_silence": 300}, (300, 2000, 0.2)),
+        ({"speech_model": "u3-rt-pro"}, (100, 1000, 0.3)),
+        ({}, (400, 1280, 0.4)),
+    ],
+    ids=str,
+)
+def test_an_operator_chooses_what_the_modes_of_universal_3_start_from(
+    query: dict[str, Any], silences: tuple[int, int, float]
+) -> None:
+    echo = resolve(read_query(urlencode(query))[0], ALL, "", CHOSEN).echo()
+    assert (echo["min_turn_silence"], echo["max_turn_silence"], echo["vad_threshold"]) == silences
+    shorter = resolve(
+        read_query(urlencode({**ON_U3, "mode": "max_accuracy"}))[0], ALL, "", replace(CHOSEN, min_turn_silence=50)
+    )
+    assert shorter.turns.min_turn_silence == 800
+
+
+def test_the_operator_says_so_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("MIN_TURN_SILENCE", "900"), ("MAX_TURN_SILENCE", "2000"), ("VAD_THRESHOLD", "0.2")):
+        monkeypatch.setenv(f"UNIVERSAL_3_{name}", value)
+    assert GatewaySettings().universal3() == CHOSEN
+    monkeypatch.setenv("UNIVERSAL_3_MIN_TURN_SILENCE", "49")
+    with pytest.raises(ValidationError, match="UNIVERSAL_3_MIN_TURN_SILENCE"):
+        GatewaySettings()
 
 
 names = st.sampled_from(sorted(ConnectParameters.model_fields))
@@ -260,6 +410,25 @@ def test_any_query_opens_a_session_or_is_refused_by_code(query: dict[str, str]) 
 @given(st.dictionaries(st.sampled_from(sorted(Tunable.model_fields)), anything, max_size=5))
 def test_any_update_is_taken_or_refused_by_code(message: dict[str, Any]) -> None:
     assert refused_code(lambda: config(**ON_U3).updated(read_update(message)).hearing) in (None, 3006)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("interruption_delay", "| U | whole number, 0 to 1000 | preset |"),
+        ("end_of_turn_confidence_threshold", "| U | number, 0 to 1 | `0.4` |"),
+        ("min_turn_silence", "| U | whole number from 0 | preset |"),
+        ("sample_rate", "|  | whole number, 8000 to 96000 | `16000` |"),
+        ("keyterms_prompt", "| U | JSON list, at most 100 | `[]` |"),
+        ("agent_context", "| U | string, at most 1750 characters |  |"),
+        ("format_turns", "| U | boolean | `false` |"),
+        ("session_heartbeat", "| U | boolean | `false` |"),
+        ("mode", "| U | `min_latency` or `balanced` or `max_accuracy` | `balanced` |"),
+        ("domain", "|  | `medical-v1` |  |"),
+    ],
+)
+def test_the_page_tells_ranges_and_what_holds_where_the_client_says_nothing(name: str, cells: str) -> None:
+    assert f"| `{name}` {cells}" in reference_page()
 
 
 def test_the_page_of_parameters_is_made_from_the_model() -> None:

@@ -12,11 +12,17 @@ from typing import Any
 
 import httpx2
 import pytest
-from gateway_process import MODELS, Process, environment, gateway_process
+from gateway_process import Process, environment, gateway_process
 from streamingstack_bench.scripted import Script, ScriptWord, serve_scripted
 from streamingstack_bench.wire_client import wire_client
 
 POD_UID = "0c8ed24f-5291-419a-9705-3aadb49dd6c8"
+MODELS = json.dumps(
+    [
+        {"speech_model": "universal-streaming-english", "route": "en-default"},
+        {"speech_model": "universal-streaming-multilingual", "route": "ml-default"},
+    ]
+)
 # Words that no log would ever have of itself.
 SPOKEN = [f"{start}{end}" for start in ("Zwib", "Quol", "Brax", "Ploo") for end in ("nax", "dorf", "tish", "venk")]
 KEYTERM, KEY, TOKEN, BOGUS = "Fnordlings", "kee-5d41402abc4b", "tok-2a76b9719d91", "Gribblesnatch"

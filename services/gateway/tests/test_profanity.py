@@ -70,6 +70,24 @@ def test_steering_names_the_language_until_one_is_heard() -> None:
     assert sent(machine, started(1000), words(word("dick", 1000, 1500)))[-1]["transcript"] == "dick"
 
 
+def test_a_filter_that_comes_in_mid_turn_masks_the_formatted_message_whole() -> None:
+    """A word that is final never changes in plain messages; the formatted one is written anew."""
+    unasked = TurnConfig(family="universal", format_turns=True, min_turn_silence=400, max_turn_silence=1280)
+    machine = UniversalTurns(unasked)
+    assert sent(machine, started(1000), words(word("Shit,", 1000, 1500)))[-1]["transcript"] == "shit"
+    machine.update(10, TurnConfig(family="universal", format_turns=True, **CONFIG))
+    told = sent(machine, words(word("oh", 1500, 1700), word("shit.", 1700, 2000)), checkpoint(1280))
+    assert [turn["transcript"] for turn in told] == ["shit oh ***", "shit oh ***", "***, oh ***."]
+
+
+def test_a_word_is_looked_up_once_and_what_was_harmless_stays_in_the_formatted_message() -> None:
+    machine = UniversalTurns(TurnConfig(family="universal", format_turns=True, language="de", **CONFIG))
+    told = sent(
+        machine, started(1000), words(word("Dick.", 1000, 1500)), checkpoint(400, language="en"), checkpoint(1280)
+    )
+    assert [turn["transcript"] for turn in told][-2:] == ["dick", "Dick."]
+
+
 def test_nothing_is_masked_unasked() -> None:
     machine = UniversalTurns(TurnConfig(family="universal", min_turn_silence=400, max_turn_silence=1280))
     assert sent(machine, started(1000), words(word("shit", 1000, 1500)))[-1]["transcript"] == "shit"

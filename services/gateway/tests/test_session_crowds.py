@@ -8,12 +8,13 @@ from typing import Any
 import httpx2
 import pytest
 from conversations import Listening, speak
-from gateway_process import MODELS, gateway_process
+from gateway_process import gateway_process
 from streamingstack_bench.scripted import Script
 from streamingstack_bench.scripted_process import scripted_process
 from streamingstack_bench.wire_client import wire_client
 
 CROWD = 500
+MODELS = '[{"speech_model": "universal-streaming-english", "route": "en-default"}]'
 LONG = 6000
 FINALS = ["hello there this is a test", "done"]
 

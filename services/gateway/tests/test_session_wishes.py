@@ -2,14 +2,20 @@
 
 import asyncio
 import json
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from encoded import encoded
+from stack_model.api import load_stack
+from stack_model.catalogue import dump_models, gateway_models
 from streamingstack_bench.scripted import Script
 from streamingstack_bench.wire_client import wire_client
 from websockets.asyncio.client import connect
 
+U3PRO = Path(__file__).parents[3] / "examples" / "u3pro.yaml"
+WHOLE_MS = 6000  # of the script
 FINALS = ["hello there this is a test", "done"]
 OGG, PACKETS = encoded("libopus", "ogg", 48_000)
 ADTS, _ = encoded("aac", "adts", 44_100)
@@ -84,6 +90,14 @@ async def test_a_message_with_minutes_of_audio_lets_the_neighbours_speak(plain_s
     assert max(gaps) < 1
 
 
+async def told_model(url: str, query: str, route: str) -> str:
+    """The model that Begin names for a client with a header of its own, or why there is no session."""
+    headers = {"Authorization": "self-hosted", "X-Model-Version": route}
+    async with connect(f"{url}/v3/ws{query}", additional_headers=headers, compression=None) as connection:
+        first = json.loads(await connection.recv())
+    return str(first["configuration"]["model"] if first["type"] == "Begin" else first["error"])
+
+
 @pytest.mark.parametrize(
     ("query", "header", "answer"),
     [
@@ -97,11 +111,43 @@ async def test_a_message_with_minutes_of_audio_lets_the_neighbours_speak(plain_s
 async def test_a_client_s_own_x_model_version_chooses_or_agrees(
     plain_stack: Any, query: str, header: str, answer: str
 ) -> None:
-    headers = {"Authorization": "self-hosted", "X-Model-Version": header}
-    async with connect(f"{plain_stack.url}/v3/ws{query}", additional_headers=headers, compression=None) as connection:
-        first = json.loads(await connection.recv())
-    told = first["configuration"]["model"] if first["type"] == "Begin" else first["error"]
-    assert answer in told
+    assert answer in await told_model(plain_stack.url, query, header)
+
+
+@pytest.mark.parametrize(
+    ("query", "header", "answer"),
+    [
+        ("?speech_model=universal-3-5-pro", "universal-3-5-pro", "universal-3-5-pro"),
+        ("?speech_model=u3-rt-pro", "universal-3-5-pro", "u3-rt-pro"),
+        ("", "universal-3-5-pro", "universal-3-5-pro"),
+        ("", "u3-pro", "universal-3-5-pro"),
+        ("?speech_model=universal-3-5-pro", "en-default", "Input should be 'u3-pro' or 'universal-3-5-pro', or leave"),
+        ("", "en-default", "Input should be 'u3-pro' or 'universal-3-5-pro', or leave"),
+    ],
+)
+async def test_each_route_of_a_model_names_it(stack: Any, query: str, header: str, answer: str) -> None:
+    """As the stacks of examples/ have it: the recogniser's own route, and the vendor's name for it as an alias."""
+    (model,) = [each for each in gateway_models(load_stack(U3PRO)) if each.family == "universal-3"]
+    async with stack(replacing=True, models=dump_models([model])) as running:
+        assert answer in await told_model(running.url, query, header)
+
+
+async def test_heartbeats_that_are_switched_on_tell_of_the_time_since(plain_stack: Any) -> None:
+    """On, off and on again: neither comes at once, and neither tells of the voice and the audio before it."""
+    opted = frozenset({"Heartbeat"})
+    async with wire_client(plain_stack.url, opted_in=opted) as client:
+        await client.audio(WHOLE_MS)
+        for seconds_off in (5.2, 0.2):
+            await asyncio.sleep(seconds_off)
+            await client.say("UpdateConfiguration", session_heartbeat=True)
+            since = time.monotonic()
+            beat = await client.until(lambda message: message["type"] == "Heartbeat", 8)
+            assert 4.5 <= time.monotonic() - since <= 7
+            assert beat["total_audio_received_ms"] == WHOLE_MS
+            assert beat["realtime_factor"] == 0
+            assert beat["max_speech_probability"] == 0
+            await client.say("UpdateConfiguration", session_heartbeat=False)
+        await client.terminate()
 
 
 async def test_silence_is_acknowledged_to_those_who_ask(stack: Any) -> None:
@@ -140,10 +186,11 @@ async def test_profanity_is_filtered_from_the_start_or_by_an_update(stack: Any) 
         assert client.messages[0]["configuration"]["filter_profanity"] is True
         assert "shit" not in json.dumps(client.messages).lower()
         assert client.turns[-1]["transcript"] == "*** again."
-        async with wire_client(running.url) as other:
+        async with wire_client(running.url, format_turns="true") as other:
             await other.audio(2500)
             await other.until(lambda m: m.get("transcript", "").startswith("shit happens"))
             await other.say("UpdateConfiguration", filter_profanity=True)
             await other.audio(5500)
             await other.terminate()
-    assert other.finals == ["shit happens here", "*** again"]
+    ended = [turn["transcript"] for turn in other.turns if turn["end_of_turn"]]
+    assert ended == ["shit happens here", "*** happens here.", "*** again", "*** again."]

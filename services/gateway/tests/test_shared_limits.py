@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,17 +11,19 @@ from typing import Any
 
 import httpx2
 import pytest
+from gateway_process import gateway_process
 from hypothesis import given
 from hypothesis import strategies as st
+from license_client.counts import Counts, OfKey, at_least
+from license_client.shares import SharedCounts
 from license_proxy_process import LicenseProxyProcess, license_proxy_process
+from scripted_gateway import ENGLISH
 from service_kit.http import serve_http
 from stand_in_proxy import ready
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from streaming_gateway.counts import Counts, OfKey, at_least
-from streaming_gateway.shares import SharedCounts
 from streamingstack_bench.mounted_file import MountedFile
 from streamingstack_bench.wire_client import wire_client
 
@@ -152,6 +155,63 @@ async def test_without_the_proxy_each_gateway_keeps_to_its_last_share(stack: Any
                     await asyncio.sleep(0.1)
             for running in (one, two):
                 assert await outcome(running) == ("Error", 3009)
+
+
+async def test_a_killed_gateway_gives_a_keys_last_place_back_within_half_a_minute(stack: Any, tmp_path: Path) -> None:
+    file = MountedFile(tmp_path / "keys", "keys", line("small", "max_sessions=1"))
+    async with (
+        license_proxy_process(tmp_path / "proxy") as proxy,
+        stack(api_keys_file=file.path, license_endpoint=proxy.url) as survivor,
+    ):
+        await ready(survivor)
+        variables = {
+            "AAI_ASR_ENDPOINT": f"127.0.0.1:{survivor.recogniser.port}",
+            "GATEWAY_MODELS": json.dumps([ENGLISH]),
+            "API_KEYS_FILE": str(file.path),
+            "AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT": proxy.url,
+        }
+        async with gateway_process(**variables) as victim:
+            await until_verdict(victim.port)
+            async with wire_client(f"ws://127.0.0.1:{victim.port}", key="small") as client:
+                assert (await client.next() or {})["type"] == "Begin"
+                assert await outcome(survivor) == ("Error", 3009)
+                victim.process.kill()
+                killed = time.monotonic()
+                assert await outcome(survivor) == ("Error", 3009), "nobody knows yet that it is gone"
+                async with asyncio.timeout(40):
+                    while (await outcome(survivor))[0] != "Begin":
+                        await asyncio.sleep(0.25)
+        assert time.monotonic() - killed < 32
+
+
+async def until_verdict(port: int) -> None:
+    """Waits until a gateway knows of its licence."""
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http, asyncio.timeout(10):
+        while (await http.get("/readyz")).status_code != 200:
+            await asyncio.sleep(0.05)
+
+
+async def test_a_gateway_that_starts_while_the_proxy_is_away_counts_alone_until_it_is_back(
+    stack: Any, tmp_path: Path
+) -> None:
+    """It was told of nobody yet: a key may have its limit there once more."""
+    async with (
+        two_gateways(stack, tmp_path, line("small", "max_sessions=1")) as (one, _, proxy),
+        wire_client(one.url, key="small") as first,
+    ):
+        assert (await first.next() or {})["type"] == "Begin"
+        await proxy.kill()
+        # Its licence was checked by another proxy, which does not count.
+        late = {"api_keys_file": tmp_path / "keys" / "keys", "lease_endpoint": proxy.url}
+        async with stack(**late) as new, wire_client(new.url, key="small") as second:
+            assert (await second.next() or {})["type"] == "Begin"
+            assert await outcome(new) == ("Error", 3009)
+            await proxy.start()
+            async with asyncio.timeout(20):
+                while await proxy.leased() < 2:
+                    await asyncio.sleep(0.1)
+            await second.terminate()
+            assert await outcome(new) == ("Error", 3009), "it knows of the other one's now"
 
 
 async def test_a_gateway_that_is_told_nothing_counts_alone(stack: Any, tmp_path: Path) -> None:

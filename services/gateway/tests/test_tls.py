@@ -89,10 +89,28 @@ def test_half_of_a_change_waits_for_its_other_half(authority: trustme.CA, tmp_pa
     assert shown(served, authority) in certificate.read_bytes()
 
 
-def shown(served: ServingCertificate, authority: trustme.CA) -> bytes:
-    """The certificate of a handshake in memory, as PEM."""
+@pytest.mark.parametrize("named", [True, False], ids=["with its host's name", "without"])
+@pytest.mark.parametrize(
+    ("before", "after"), [(trustme.KeyType.ECDSA, trustme.KeyType.RSA), (trustme.KeyType.RSA, trustme.KeyType.ECDSA)]
+)
+def test_a_certificate_with_another_kind_of_key_takes_the_place_of_the_old_one(
+    authority: trustme.CA, tmp_path: Path, before: trustme.KeyType, after: trustme.KeyType, named: bool
+) -> None:
+    certificate, key = write(tmp_path, authority.issue_cert("localhost", key_type=before))
+    served = ServingCertificate(certificate, key)
+    assert shown(served, authority, named=named) in certificate.read_bytes()
+    for kind in (after, before):
+        write(tmp_path, authority.issue_cert("localhost", key_type=kind))
+        served.look()
+        assert shown(served, authority, named=named) in certificate.read_bytes()
+
+
+def shown(served: ServingCertificate, authority: trustme.CA, *, named: bool = True) -> bytes:
+    """The certificate of a handshake in memory, as PEM; `named`: the client tells which host it wants."""
     pipes = [ssl.MemoryBIO() for _ in range(2)]
-    client = trusting(authority).wrap_bio(pipes[0], pipes[1], server_hostname="localhost")
+    trusted = trusting(authority)
+    trusted.check_hostname = named
+    client = trusted.wrap_bio(pipes[0], pipes[1], server_hostname="localhost" if named else None)
     server = served.context.wrap_bio(pipes[1], pipes[0], server_side=True)
     for _ in range(4):
         for side in (client, server):

@@ -139,6 +139,16 @@ def test_less_than_80_ms_of_speech_is_no_reason_to_end_early() -> None:
     assert decided(machine, checkpoint(400, score=1)) == CONTINUE
 
 
+def test_but_the_longest_silence_ends_it_because_its_words_were_shown() -> None:
+    machine = UniversalTurns(config())
+    sent(machine, started(1000), words(word("Ah", 1000, 1070)), stopped(1070))
+    shown, answered = machine.event(checkpoint(1280, score=0))
+    assert isinstance(shown, Send)
+    assert (shown.message["end_of_turn"], shown.message["transcript"]) == (True, "ah")
+    assert isinstance(answered, Decide)
+    assert answered.decision == END
+
+
 def test_final_words_and_only_the_first_tentative_one_are_shown() -> None:
     tentative = (word("Tw", 2000, 2200), word("at", 2200, 2300))
     (message,) = sent(UniversalTurns(config()), words(word("Table", 1000, 1500), tentative=tentative))

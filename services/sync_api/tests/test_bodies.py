@@ -89,13 +89,24 @@ def test_a_field_beyond_its_limits_is_named(text: bytes, field: str) -> None:
     assert refused.value.detail.startswith(f"{field}:")
 
 
+@given(st.lists(st.text("ab ", max_size=9000), max_size=4) | st.text("ab ", max_size=20_000))
+def test_a_conversation_is_trimmed_oldest_first_and_its_end_is_always_told(said: list[str] | str) -> None:
+    turns = [said] if isinstance(said, str) else said
+    whole = " ".join(turn for turn in turns if turn)
+    assert TranscribeConfig(conversation_context=said).context == whole[-1750:]
+
+
+def test_a_conversation_of_one_long_turn_is_told_by_its_end() -> None:
+    assert TranscribeConfig(conversation_context="x" * 16_000 + "y").context == "x" * 1749 + "y"
+
+
 def test_a_config_says_what_a_recogniser_is_told() -> None:
     said = TranscribeConfig(
         keyterms_prompt=[" Fandango ", "", "x" * 51], conversation_context=["a" * 15_991, "older", "newer"], prompt="p"
     )
     assert said.keyterms == ("Fandango",)
-    assert said.context == "older newer p", "the oldest turns are dropped, not the newest"
-    assert len(TranscribeConfig(prompt="x" * 6000).context) == 1750
+    assert said.context.endswith("a older newer p")
+    assert len(said.context) == len(TranscribeConfig(prompt="x" * 6000).context) == 1750
     assert TranscribeConfig(language_code="es", prompt="p").languages == ()
     assert TranscribeConfig(language_code="es", language_codes=["fr"]).languages == ("fr",)
     assert TranscribeConfig(word_boost=["old"], keyterms_prompt=["new"]).keyterms == ("new",)

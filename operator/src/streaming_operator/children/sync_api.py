@@ -106,6 +106,7 @@ def _settings(stack: StreamingStack, inputs: Inputs) -> dict[str, str | None]:
         "METRICS_PORT": str(names.METRICS_PORT),
         "AAI_ASR_ENDPOINT": config.address(stack, inputs, names.load_balancer(name), names.GRPC_PORT),
         "AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT": f"http://{proxy}",
+        "LEASE_ENDPOINT": f"http://{config.first_proxy(stack, inputs)}",
         "GATEWAY_MODELS_FILE": f"{_MODELS}/{config.GATEWAY_MODELS_FILE}",
         "API_KEYS_FILE": f"{_KEYS}/{config.API_KEYS_FILE}" if _keyed(stack) else None,
         "SPOOL_DIR": _SPOOL,

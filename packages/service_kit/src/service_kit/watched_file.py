@@ -21,7 +21,7 @@ class WatchedFile(Generic[Content]):
         self._path = path
         self._parse = parse
         self._stamp = self._current_stamp()
-        self._content = parse(path.read_text())
+        self._content = parse(path.read_bytes().decode())
         self._complained: str | None = None
 
     def content(self) -> Content:
@@ -29,8 +29,10 @@ class WatchedFile(Generic[Content]):
         try:
             stamp = self._current_stamp()
             if stamp != self._stamp:
+                text = self._path.read_bytes()
+                # Not before it was read: what could not be is read at the next look.
                 self._stamp = stamp
-                self._content = self._parse(self._path.read_text())
+                self._content = self._parse(text.decode())
                 self._complained = None
                 _log.info("file reloaded", path=str(self._path))
         except (OSError, ValueError) as failure:

@@ -1,7 +1,9 @@
 """The file of API keys: their hashes, whose they are, and how much each may. Pure."""
 
 import hashlib
+import hmac
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -33,6 +35,31 @@ class ApiKey:
 
 # Where no keys are configured everybody shares this one; no key has its hash.
 EVERYBODY = ApiKey("", "open")
+
+
+def find_key(keys: Sequence[ApiKey], credential: str) -> ApiKey | None:
+    """The key that `credential` is, as it stands or after `Bearer `; of two lines with one hash, the last.
+
+    Bytes of a header that are no ASCII are surrogates in `credential`, as `surrogateescape` makes them; the text of a
+    query has its letters. A key is the same in either.
+    """
+    digests = [_sha256(credential), _sha256(bare(credential))]
+    found = None
+    for key in keys:
+        # Every key is compared, in constant time, so that the time tells nothing.
+        matches = [hmac.compare_digest(digest, key.sha256) for digest in digests]
+        if any(matches):
+            found = key
+    return found
+
+
+def bare(credential: str) -> str:
+    """Without the `Bearer ` that may stand before it."""
+    return credential.removeprefix("Bearer ").strip()
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def parse_keys(text: str) -> list[ApiKey]:

@@ -19,6 +19,7 @@ class GatewayModel(BaseModel):
 
     speech_model: SpeechModel = Field(description="The id that clients send and see.")
     route: str = Field(min_length=1, description="The value of X-Model-Version.")
+    route_aliases: tuple[str, ...] = Field(default=(), description="Other values of it that lead to the same model.")
     family: Family = Field(description="`universal`: append-only words; `universal-3`: replacing words.")
     default: bool = Field(default=False, description="For clients that name no model; of one entry at most.")
     buffer_seconds: int | None = Field(
@@ -26,6 +27,11 @@ class GatewayModel(BaseModel):
         ge=1,
         description="How long sessions wait for a recogniser, where it may take longer than the gateway's own time.",
     )
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """Every value of X-Model-Version that leads here."""
+        return (self.route, *self.route_aliases)
 
     @model_validator(mode="before")
     @classmethod
@@ -60,6 +66,7 @@ def gateway_models(stack: StreamingStack) -> list[GatewayModel]:
             {
                 "speech_model": speech_model,
                 "route": model.name,
+                "route_aliases": tuple(model.route_aliases),
                 "default": speech_model == stack.spec.gateway.default_speech_model,
                 "buffer_seconds": _buffer_seconds(model),
             }

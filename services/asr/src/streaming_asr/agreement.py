@@ -39,7 +39,10 @@ class Limits:
     # Words that are heard again may have moved by this much, two and more of them by twice as much.
     shift: int = SAMPLE_RATE * 8 // 10
     # Heard before the segment: words of the last one in this much audio are decoded again, as context only.
-    before: int = 8 * SAMPLE_RATE
+    before: int = 4 * SAMPLE_RATE
+    # A longer pause than this since the last word: what is said now stands alone, and the model takes a window whose
+    # first half is quiet for silence.
+    hush: int = SAMPLE_RATE * 3 // 2
     # A segment this long in which nothing was heard goes without such context.
     unheard: int = 2 * GRID
     # How far a word must lie beyond the seam of two segments to be surely on one side.
@@ -172,6 +175,8 @@ class SegmentWords:
 
     def _context_start(self, start: int) -> int | None:
         """Where context for a segment that starts at `start` begins: the earliest pause that is not too far back."""
+        if not self._before or start - self._before[-1].end > self._limits.hush:
+            return None
         pauses = [
             max(earlier.end if earlier else 0, word.start - self._limits.lead)
             for earlier, word in zip([None, *self._before], self._before, strict=False)

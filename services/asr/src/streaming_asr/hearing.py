@@ -18,8 +18,8 @@ from streaming_asr.inbox import Recording
 from streaming_asr.replies import WordIndex, heard_word
 
 END_OF_TURN_AUDIO = 8 * SAMPLE_RATE
-# The first window of a segment begins up to 8 s before it, and is decoded up to 2 s after its start.
-KEPT_AUDIO = 10 * SAMPLE_RATE
+# The first window of a segment begins up to 4 s before it, and is decoded up to 2 s after its start.
+KEPT_AUDIO = 6 * SAMPLE_RATE
 # With so many frames of voice in a segment, the engine's doubt whether anybody speaks is overruled: half a second.
 SURELY_VOICED = SAMPLE_RATE // 2 // VAD_FRAME
 
@@ -97,6 +97,7 @@ class Hearing:
         self._before = self._words.ending(self._closing) if self._words is not None else []
         self._segment = self._words = None
         self._voiced_frames = 0
+        self.eot_score = 0.0
         self._closing, self.last = [], Hypothesis()
         self.drop_early()
 
@@ -108,6 +109,7 @@ class Hearing:
         """Somebody spoke, for one frame more: there is something to decode."""
         self._voiced_since_grid = self._voiced_since_close = True
         self._scored = False
+        self.eot_score = 0.0  # who speaks has not finished
         self._voiced_frames += 1
 
     def standing(self, at: int, frame_start: int, finalize_at: int | None, *, closing: bool) -> Standing:

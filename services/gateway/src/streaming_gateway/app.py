@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import httpx2
+from license_client.counts import Counts
 from license_client.license import License, ProxiedLicense
+from license_client.shares import SharedCounts, Shares
 from license_client.usage import Metered, Usage, UsageReporter
 from license_client.usage_spool import UsageSpool
 from prometheus_client import CollectorRegistry
@@ -20,7 +22,6 @@ from stack_model.catalogue import parse_models
 
 from streaming_gateway.auth import Authenticator
 from streaming_gateway.catalogue import Catalogue
-from streaming_gateway.counts import Counts
 from streaming_gateway.gateway import Gates, Gateway
 from streaming_gateway.limits import SessionLimits
 from streaming_gateway.link import Recognizers
@@ -28,9 +29,8 @@ from streaming_gateway.metrics import GatewayMetrics
 from streaming_gateway.orders import metrics_and_orders
 from streaming_gateway.server import serve_clients
 from streaming_gateway.settings import GatewaySettings
-from streaming_gateway.shares import SharedCounts, Shares
 from streaming_gateway.tls import ServingCertificate
-from streaming_gateway.token_uses import PATIENCE_SECONDS, SpentAtProxy, SpentHere, TokenUses
+from streaming_gateway.token_uses import SpentAtProxy, SpentHere, TokenUses
 from streaming_gateway.tokens import parse_secrets
 
 _log = get_logger(__name__)
@@ -63,7 +63,8 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGateway
         usage = _usage(settings, client, lambda: gateway.sessions, metrics, stack)
         shares = _shares(settings, lambda: gateway.counts, stack)
         auth, uses = _authenticator(settings), _token_uses(settings, stack)
-        gates = Gates(auth, _catalogue(settings), license_, usage, shares, uses, settings.max_sessions)
+        most, universal3 = settings.max_sessions, settings.universal3()
+        gates = Gates(auth, _catalogue(settings), license_, usage, shares, uses, most, universal3)
         limits = SessionLimits(settings.max_session_seconds, settings.max_backlog_seconds, settings.max_unread_bytes)
         gateway = Gateway(gates, recognizers, limits, metrics)
         certificate = _certificate(settings)
@@ -73,7 +74,9 @@ async def run_gateway(settings: GatewaySettings) -> AsyncIterator[RunningGateway
         metrics_port = await stack.enter_async_context(
             serve_http(metrics_and_orders(registry, gateway, settings.pod_uid), settings.host, settings.metrics_port)
         )
-        server = await stack.enter_async_context(serve_clients(gateway, settings.host, settings.port, certificate))
+        server = await stack.enter_async_context(
+            serve_clients(gateway, settings.host, settings.port, settings.patience, certificate)
+        )
         port = next(iter(server.sockets)).getsockname()[1]
         yield RunningGateway(gateway, port, metrics_port)
         await gateway.drain(0)
@@ -95,7 +98,7 @@ def _token_uses(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> 
     if settings.counting_endpoint is None:
         _log.warning("no licence proxy configured: spent tokens are known to this process alone")
         return SpentHere()
-    client = httpx2.AsyncClient(base_url=settings.counting_endpoint, timeout=PATIENCE_SECONDS, trust_env=False)
+    client = httpx2.AsyncClient(base_url=settings.counting_endpoint, timeout=1, trust_env=False)
     stack.push_async_callback(client.aclose)
     return SpentAtProxy(client)
 

@@ -1,13 +1,11 @@
 """Who may open a session: API keys, known by their hashes only, and tokens that were made with them."""
 
-import hashlib
-import hmac
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from stack_model.api_keys import EVERYBODY, ApiKey
+from stack_model.api_keys import EVERYBODY, ApiKey, bare, find_key
 
 from streaming_gateway.problems import Problem, unauthorized
 from streaming_gateway.tokens import Token, TokenExpired, issue_token, read_token
@@ -68,21 +66,14 @@ class Authenticator:
 
     def _read(self, credential: str) -> Token | None:
         try:
-            return read_token(_bare(credential), self._secrets() if self._secrets else [], self._clock())
+            return read_token(bare(credential), self._secrets() if self._secrets else [], self._clock())
         except TokenExpired:
             raise unauthorized("Signature has expired", "expired_token") from None
 
     def _key(self, credential: str) -> ApiKey:
         if self._keys is None:
             return EVERYBODY
-        digests = [_sha256(credential), _sha256(_bare(credential))]
-        found = None
-        for key in self._keys():
-            # Every key is compared, in constant time, so that the time tells nothing.
-            matches = [hmac.compare_digest(digest, key.sha256) for digest in digests]
-            if any(matches):
-                found = key
-        return _known(found)
+        return _known(find_key(self._keys(), credential))
 
     def _key_of(self, token: Token) -> ApiKey:
         """The key that it was made with, as the file has it now."""
@@ -111,11 +102,3 @@ def _known(key: ApiKey | None) -> ApiKey:
 
 def _invalid() -> Problem:
     return unauthorized("Invalid API key", "invalid_key")
-
-
-def _bare(credential: str) -> str:
-    return credential.removeprefix("Bearer ").strip()
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

@@ -49,8 +49,8 @@ class Catalogue:
             model = self._deployed(ALIASES[wanted])
         if model is None:
             raise self.unknown()
-        if route and route != model.route:
-            raise _other_route([model.route])
+        if route and route not in model.routes:
+            raise _other_route(list(model.routes))
         return wanted, model
 
     def unknown(self) -> Problem:
@@ -58,14 +58,20 @@ class Catalogue:
         return invalid_parameter("speech_model", f"Input should be {_listed(self.ids)}")
 
     def _of_the_route(self, route: str) -> tuple[str, GatewayModel]:
-        behind = [model for model in self.models if model.route == route]
+        behind = [model for model in self.models if route in model.routes]
         if not behind:
-            raise _other_route(list(dict.fromkeys(model.route for model in self.models)))
+            raise _other_route(list(dict.fromkeys(route for model in self.models for route in model.routes)))
         chosen = next((model for model in behind if model.speech_model == self.default), behind[0])
         return chosen.speech_model, chosen
 
     def _unnamed(self, language: str | None) -> str:
-        if language == "multi" and self._deployed(MULTILINGUAL):
+        if language == "multi":
+            if self._deployed(MULTILINGUAL) is None:
+                raise invalid_parameter(
+                    "language",
+                    f"Value error, 'multi' is {MULTILINGUAL}, which is not served: leave it out, or set speech_model "
+                    f"to {_listed(self.ids)}",
+                )
             return MULTILINGUAL
         if self.default is not None:
             return self.default

@@ -8,7 +8,10 @@ from time import monotonic
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
+from license_client.counts import Counts
 from license_client.license import License, LicenseRefusal
+from license_client.places import KeyLimitReached, Places, ProcessFull
+from license_client.shares import Shares
 from license_client.usage import Usage
 from service_kit.faults import place_of
 from service_kit.logs import get_logger
@@ -17,7 +20,6 @@ from websockets.asyncio.server import ServerConnection
 
 from streaming_gateway.auth import Authenticator, Caller, credential
 from streaming_gateway.catalogue import Catalogue
-from streaming_gateway.counts import Counts
 from streaming_gateway.goodbye import close, refuse
 from streaming_gateway.limits import SessionLimits
 from streaming_gateway.link import (
@@ -30,22 +32,24 @@ from streaming_gateway.link import (
     UnknownModelError,
 )
 from streaming_gateway.metrics import GatewayMetrics
-from streaming_gateway.parameters import SessionConfig, read_query, resolve
-from streaming_gateway.places import Places
-from streaming_gateway.problems import GOING_AWAY, Closing, Problem, at_capacity, cancelled, unauthorized
+from streaming_gateway.parameters import SessionConfig, Universal3Defaults, read_query, resolve
+from streaming_gateway.problems import GOING_AWAY, Closing, Problem, at_capacity, cancelled, key_limit, unauthorized
 from streaming_gateway.report import SessionReport
 from streaming_gateway.session import Session
-from streaming_gateway.shares import Shares
 from streaming_gateway.token_uses import TokenUses
 
 _log = get_logger(__name__)
 # Beyond the time that a session takes to tell its open turn.
 _LAST_SECONDS = 10.0
+# Clients give up when there is no Begin within a second. The others' counts and the recognisers take 0.3 s each at
+# most; who spends the token has what is left.
+_BEFORE_BEGIN_SECONDS = 0.8
+_LEAST_SECONDS = 0.15
 
 
 @dataclass(frozen=True)
 class Gates:
-    """What stands between a client and a session, in this order."""
+    """What stands between a client and a session, in this order; `universal3`: what it gets where it says nothing."""
 
     auth: Authenticator
     catalogue: Callable[[], Catalogue]
@@ -54,6 +58,7 @@ class Gates:
     shares: Shares
     token_uses: TokenUses
     max_sessions: int
+    universal3: Universal3Defaults
 
 
 class Gateway:
@@ -107,7 +112,8 @@ class Gateway:
                 link = await self._link(session_id, config)
                 try:
                     if caller.token:  # last: whoever is refused for want of room has it still
-                        await self._gates.token_uses.spend(caller.token, session_id)
+                        left = max(_LEAST_SECONDS, since + _BEFORE_BEGIN_SECONDS - monotonic())
+                        await self._gates.token_uses.spend(caller.token, session_id, left)
                     self._metrics.begin.observe(monotonic() - since)
                     how = await self._run(session_id, caller, config, connection, link)
                 finally:
@@ -152,7 +158,8 @@ class Gateway:
         caller = self.auth.caller(credential(connection.request.headers.get_all("Authorization"), token))
         parameters, unknown = read_query(query)
         route = connection.request.headers.get_all("X-Model-Version")
-        config = resolve(parameters, self._gates.catalogue(), route[-1].strip() if route else "")
+        asked = route[-1].strip() if route else ""
+        config = resolve(parameters, self._gates.catalogue(), asked, self._gates.universal3)
         if unknown:
             _log.info("unknown parameters ignored", count=len(unknown))
         if refusal := self._gates.license.refusal(_names(config), self._places.taken):
@@ -241,7 +248,12 @@ def _names(config: SessionConfig) -> set[str]:
 
 def _as_problem(failure: Exception) -> Problem:
     """What the client is told. Of what nobody foresaw, the log has type and place: its text may quote the client."""
-    if isinstance(failure, Problem):
-        return failure
+    match failure:
+        case Problem():
+            return failure
+        case ProcessFull():
+            return at_capacity("capacity")
+        case KeyLimitReached():
+            return key_limit(failure.limit)
     _log.error("session could not begin", kind=type(failure).__name__, place=place_of(failure))
     return cancelled("internal")

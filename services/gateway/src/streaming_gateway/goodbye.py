@@ -15,7 +15,7 @@ GOODBYE_SECONDS = 2.0
 
 async def refuse(connection: ServerConnection, problem: Problem) -> None:
     """End a connection that never became a session."""
-    with contextlib.suppress(ConnectionClosed, TimeoutError):
+    with contextlib.suppress(ConnectionClosed, Problem, TimeoutError):
         async with asyncio.timeout(GOODBYE_SECONDS):
             await connection.send(json.dumps(wire.error(problem.code, problem.text)))
     await close(connection, closing(problem))

@@ -19,6 +19,10 @@ class Heartbeats:
         """When the next one is due."""
         return self._last + EVERY_SECONDS
 
+    def restart(self, now: float, audio_seconds: float) -> None:
+        """Nobody listened until `now`: the next one is due five seconds later and tells of these alone."""
+        self._last, self._last_audio, self._loudest = now, audio_seconds, 0.0
+
     def heard(self, speech_probability: float) -> None:
         """A recogniser tells the highest speech probability lately."""
         self._loudest = max(self._loudest, speech_probability)
@@ -27,5 +31,5 @@ class Heartbeats:
         """The heartbeat at `now`, with `audio_seconds` received since the session began."""
         factor = (audio_seconds - self._last_audio) / max(now - self._last, 1e-3)
         message = wire.heartbeat(round(audio_seconds * 1000), round((now - self._began) * 1000), factor, self._loudest)
-        self._last, self._last_audio, self._loudest = now, audio_seconds, 0.0
+        self.restart(now, audio_seconds)
         return message

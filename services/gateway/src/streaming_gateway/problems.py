@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from license_client.counts import KeyLimit
+
 # What there is too little of: this gateway's places, the recognisers', memory for held audio, the licence's sessions.
 # Each is mended elsewhere, so the autoscalers tell them apart.
 Shortage = Literal["capacity", "recognizers", "budget", "license_limit"]
 SHORTAGES: tuple[Shortage, ...] = get_args(Shortage)
 
-# What a key has used up of its own; more of anything would not help, so nothing scales by it.
-KeyLimit = Literal["key_sessions", "key_rate"]
 KEY_LIMITS: tuple[KeyLimit, ...] = get_args(KeyLimit)
 
 ERROR_REASON = "See Error message for details"

@@ -12,6 +12,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from streaming_gateway.connection import WRITE_LIMIT, Patience, connections
 from streaming_gateway.gateway import Gateway
 from streaming_gateway.goodbye import GOODBYE_SECONDS
 from streaming_gateway.tls import ServingCertificate
@@ -35,7 +36,7 @@ def _quiet_logger() -> logging.Logger:
 
 @contextlib.asynccontextmanager
 async def serve_clients(
-    gateway: Gateway, host: str, port: int, certificate: ServingCertificate | None = None
+    gateway: Gateway, host: str, port: int, patience: Patience, certificate: ServingCertificate | None = None
 ) -> AsyncIterator[Server]:
     """Serve while the context is open: wss and https with `certificate`. Raises OSError when the port is taken."""
 
@@ -49,9 +50,12 @@ async def serve_clients(
         process_request=answer,
         max_size=_LONGEST_MESSAGE,
         compression=None,
-        ping_interval=20,
-        # A client may be busy; only one that is gone stays silent for so long.
-        ping_timeout=40,
+        # The library calls it with what it gives to its own class.
+        create_connection=connections(patience),  # type: ignore[arg-type]
+        write_limit=WRITE_LIMIT,
+        open_timeout=_HANDSHAKE_SECONDS,
+        ping_interval=patience.ping_seconds,
+        ping_timeout=patience.pong_seconds,
         close_timeout=GOODBYE_SECONDS,
         server_header=None,
         ssl=certificate.context if certificate else None,

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from license_client.usage_spool import UsageEvent
@@ -19,6 +18,7 @@ from streaming_gateway.audio import RECOGNISER_RATE, AudioIntake
 from streaming_gateway.client_messages import ClientMessage, Command, UpdateConfiguration, read_client_message
 from streaming_gateway.goodbye import GOODBYE_SECONDS
 from streaming_gateway.heartbeat import Heartbeats
+from streaming_gateway.last_wish import LastWish
 from streaming_gateway.limits import SessionLimits
 from streaming_gateway.link import MOST_ORDERS, BacklogDroppedError, LinkLostError, RecognizerLink
 from streaming_gateway.outbox import Outbox
@@ -41,21 +41,11 @@ from streaming_gateway.silences import Silences
 from streaming_gateway.turns import Decide, Effect, Send, turn_machine
 
 _log = get_logger(__name__)
-# For the open turn to be told before a close that the client did not ask for.
-_FLUSH_SECONDS = 3.0
-# Everything is heard and the answer to the last finalize is still missing.
-_STUCK_SECONDS = 10.0
+# For the open turn to be told before the pod goes; a recogniser may be on its way out with it.
+_DRAIN_SECONDS = 3.0
+# For the same when the session's time is over: clients may count on its end within two seconds.
+_EXPIRY_SECONDS = 1.5
 _HEARING = ("vad_threshold", "checkpoints_ms", "language_codes", "prompt", "keyterms")
-
-
-@dataclass
-class _LastWish:
-    """The open turn is told when `finalize_id` is answered; then the session closes so, at `deadline` at the latest."""
-
-    finalize_id: int
-    closing: Closing
-    deadline: float | None
-    caught_up_since: float | None = None
 
 
 class Session:
@@ -87,7 +77,8 @@ class Session:
         self._silences = Silences()
         self._closed: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
         self._timers_changed = asyncio.Event()
-        self._last_wish: _LastWish | None = None
+        self._last_wish: LastWish | None = None
+        self._expiry = report.began + limits.session_seconds
 
     @property
     def backlog_seconds(self) -> float:
@@ -113,7 +104,7 @@ class Session:
 
     def drain(self) -> None:
         """The pod goes: tell the open turn, then close 1001."""
-        self._close_after_the_open_turn(GOING_AWAY, _FLUSH_SECONDS)
+        self._close_after_the_open_turn(GOING_AWAY, self._clock() + _DRAIN_SECONDS)
 
     def usage(self, *, ended: bool = False) -> UsageEvent:
         """See SessionReport.usage."""
@@ -168,7 +159,7 @@ class Session:
         match message:
             case Command.TERMINATE:
                 await self._take(self._intake.finish())
-                self._close_after_the_open_turn(SESSION_ENDED, None)
+                self._close_after_the_open_turn(SESSION_ENDED, self._expiry + _EXPIRY_SECONDS, closing(expired()))
             case Command.FORCE_ENDPOINT:
                 self._check_orders()
                 self._link.finalize()
@@ -183,6 +174,8 @@ class Session:
 
     def _update(self, change: Tunable) -> None:
         before, self._config = self._config, self._config.updated(change)
+        if self._config.session_heartbeat and not before.session_heartbeat:
+            self._heartbeats.restart(self._clock(), self._intake.received_seconds)
         old, new = before.hearing, self._config.hearing
         if self._config.turns != before.turns:
             self._machine.update(self._link.received_samples, self._config.turns)
@@ -199,7 +192,7 @@ class Session:
                 self._do(effect)
             wish = self._last_wish
             if wish and response.WhichOneof("message") == "finalized" and response.finalized.id == wish.finalize_id:
-                self._end(wish.closing)
+                self._end(wish.answered)
         raise LinkLostError("the events ended")
 
     def _heed_signs(self, response: pb.RecognizeResponse) -> None:
@@ -228,12 +221,11 @@ class Session:
                 self._outbox.put(message)
                 self._report.shown(message, since_sample)
 
-    def _close_after_the_open_turn(self, how: Closing, within: float | None) -> None:
+    def _close_after_the_open_turn(self, how: Closing, deadline: float, late: Closing | None = None) -> None:
         if not self._link.received_samples:
             self._end(how)  # no recogniser has anything to say, and perhaps none is there yet
         elif self._last_wish is None:
-            deadline = None if within is None else self._clock() + within
-            self._last_wish = _LastWish(self._link.finalize(), how, deadline)
+            self._last_wish = LastWish(self._link.finalize(), how, deadline, late or how)
             self._timers_changed.set()
 
     async def _watch(self) -> None:
@@ -247,34 +239,22 @@ class Session:
     def _check_timers(self, now: float) -> float:
         """Do what is due; returns when to look again. Raises Problem."""
         if self._last_wish is not None:
-            return self._check_last_wish(self._last_wish, now)
-        session_end = self._report.began + self._limits.session_seconds
-        if now >= session_end:
-            self._close_after_the_open_turn(closing(expired()), _FLUSH_SECONDS)
+            if how := self._last_wish.check(now, self.backlog_seconds):
+                self._end(how)
+            return max(now, min(self._last_wish.deadline, now + 1))
+        if now >= self._expiry:
+            self._close_after_the_open_turn(closing(expired()), now + _EXPIRY_SECONDS)
             return now
-        dues = [session_end]
+        dues = [self._expiry]
         if (patience := self._config.connect.inactivity_timeout) is not None:
             if now >= self._last_message + patience:
                 raise inactive(patience)
             dues.append(self._last_message + patience)
-        if self._config.said.session_heartbeat:
+        if self._config.session_heartbeat:
             if now >= self._heartbeats.due:
                 self._outbox.put(self._heartbeats.beat(now, self._intake.received_seconds))
             dues.append(self._heartbeats.due)
         return min(dues)
-
-    def _check_last_wish(self, wish: _LastWish, now: float) -> float:
-        if wish.deadline is not None:
-            if now >= wish.deadline:
-                self._end(wish.closing)
-            return max(wish.deadline, now + 1)
-        if self.backlog_seconds > 0:
-            wish.caught_up_since = None
-        elif wish.caught_up_since is None:
-            wish.caught_up_since = now
-        elif now - wish.caught_up_since >= _STUCK_SECONDS:
-            raise cancelled("recogniser_stuck")
-        return now + 1
 
     async def _say_the_rest(self, how: Closing) -> None:
         """Everything queued, then the message that belongs to this end."""

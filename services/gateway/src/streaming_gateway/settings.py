@@ -6,7 +6,11 @@ from typing import Self
 from pydantic import AliasChoices, Field, field_validator, model_validator
 from service_kit.settings import ServiceSettings
 
+from streaming_gateway.connection import Patience
 from streaming_gateway.link import LinkSettings
+from streaming_gateway.parameters import Universal3Defaults
+from streaming_gateway.parameters.fields import LEAST_CHECK_MS, MOST_CHECK_MS
+from streaming_gateway.turns import LONGEST_SILENCE_MS
 
 
 class GatewaySettings(ServiceSettings):
@@ -55,13 +59,34 @@ class GatewaySettings(ServiceSettings):
     models: str | None = Field(
         default=None,
         validation_alias="GATEWAY_MODELS",
-        description="JSON list of {speech_model, route, family, default}.",
+        description="JSON list of {speech_model, route, route_aliases, family, default}.",
     )
     models_file: Path | None = Field(
         default=None, validation_alias="GATEWAY_MODELS_FILE", description="The same in a file, reloaded when changed."
     )
     default_speech_model: str | None = Field(default=None, validation_alias="DEFAULT_SPEECH_MODEL")
     speech_model_aliases: bool = Field(default=True, validation_alias="SPEECH_MODEL_ALIASES")
+    universal3_min_turn_silence: int = Field(
+        default=Universal3Defaults.min_turn_silence,
+        ge=LEAST_CHECK_MS,
+        le=MOST_CHECK_MS,
+        validation_alias="UNIVERSAL_3_MIN_TURN_SILENCE",
+        description="Milliseconds, for clients of Universal-3 that say nothing.",
+    )
+    universal3_max_turn_silence: int = Field(
+        default=Universal3Defaults.max_turn_silence,
+        ge=1,
+        le=LONGEST_SILENCE_MS,
+        validation_alias="UNIVERSAL_3_MAX_TURN_SILENCE",
+        description="The same.",
+    )
+    universal3_vad_threshold: float = Field(
+        default=Universal3Defaults.vad_threshold,
+        ge=0,
+        le=1,
+        validation_alias="UNIVERSAL_3_VAD_THRESHOLD",
+        description="The same: below this speech probability a frame is silence.",
+    )
     api_keys_file: Path | None = Field(
         default=None,
         validation_alias="API_KEYS_FILE",
@@ -104,6 +129,15 @@ class GatewaySettings(ServiceSettings):
         validation_alias="MAX_UNREAD_BYTES",
         description="Of one client that reads slowly.",
     )
+    ping_interval_seconds: float = Field(
+        default=20, gt=0, validation_alias="PING_INTERVAL_SECONDS", description="Between pings to each client."
+    )
+    ping_timeout_seconds: float = Field(
+        default=40,
+        gt=0,
+        validation_alias="PING_TIMEOUT_SECONDS",
+        description="Until a client that answers no ping is taken for gone; one that is only busy answers sooner.",
+    )
     drain_seconds: float = Field(default=10_800, ge=0, validation_alias="DRAIN_SECONDS")
     pod_uid: str | None = Field(
         default=None,
@@ -133,6 +167,17 @@ class GatewaySettings(ServiceSettings):
     def counting_endpoint(self) -> str | None:
         """URL of the licence proxy that all gateways tell; None: this gateway is all there is."""
         return self.lease_endpoint or self.license_endpoint
+
+    @property
+    def patience(self) -> Patience:
+        """With a client that does not read, or is gone."""
+        return Patience(self.max_unread_bytes, self.ping_interval_seconds, self.ping_timeout_seconds)
+
+    def universal3(self) -> Universal3Defaults:
+        """What clients of Universal-3 get that say nothing."""
+        return Universal3Defaults(
+            self.universal3_min_turn_silence, self.universal3_max_turn_silence, self.universal3_vad_threshold
+        )
 
     def link(self) -> LinkSettings:
         """Settings of the way to the recognisers; raises ValueError naming the field."""

@@ -23,12 +23,13 @@ class ServingCertificate:
         self._refused: Stamp | None = None
         try:
             self._stamp = self._current()
-            self.context = self._read()
+            self.context = self._newest = self._read()
         except (OSError, ssl.SSLError) as failure:
             reason = failure.strerror or type(failure).__name__
             raise ValueError(
                 f"TLS_CERT_FILE {certificate} and TLS_KEY_FILE {key}: {reason}; give PEM files that belong together"
             ) from None
+        self.context.sni_callback = self._show_newest
 
     async def watch(self) -> None:
         """Look for ever."""
@@ -42,13 +43,18 @@ class ServingCertificate:
             stamp = self._current()
             if stamp == self._stamp:
                 return
-            self._read()
-            self.context.load_cert_chain(*self._files)
+            self._newest = self._read()
         except (OSError, ssl.SSLError) as failure:
             self._complain(failure)
             return
         self._stamp, self._refused = stamp, None
         _log.info("certificate reloaded", path=str(self._files[0]))
+
+    def _show_newest(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        """A context keeps a certificate for each kind of key: what is loaded into one that is in use leaves an older
+        one of another kind in it, which is then shown. So each handshake, whether it names a host or not, gets the
+        context that was read last."""
+        connection.context = self._newest
 
     def _complain(self, failure: OSError) -> None:
         try:

@@ -18,8 +18,8 @@ from streaming_gateway.problems import unchecked_token, used_token
 from streaming_gateway.tokens import Token
 
 _log = get_logger(__name__)
-# With the rest of what comes before Begin it stays near a second.
-PATIENCE_SECONDS = 1.0
+# Where nobody says how long one may wait.
+_PATIENCE_SECONDS = 0.8
 # Known beyond its end: who came in time may spend it a moment later, and clocks are set back.
 _LONGER_SECONDS = 300
 _MOST = 100_000
@@ -28,8 +28,9 @@ _MOST = 100_000
 class TokenUses:
     """A token opens as many sessions as one likes, in its time."""
 
-    async def spend(self, token: Token, session_id: str) -> None:
-        """Let the session have the token. Raises Problem 1008 where another one had it, 3005 where nobody knows."""
+    async def spend(self, token: Token, session_id: str, within: float = _PATIENCE_SECONDS) -> None:
+        """Let the session have the token. Raises Problem 1008 where another one had it, 3005 where nobody knows, or
+        says so `within` seconds."""
 
 
 class SpentHere(TokenUses):
@@ -41,7 +42,7 @@ class SpentHere(TokenUses):
         self._spent: set[str] = set()
         self._ends: list[tuple[float, str]] = []
 
-    async def spend(self, token: Token, session_id: str) -> None:
+    async def spend(self, token: Token, session_id: str, within: float = _PATIENCE_SECONDS) -> None:
         """See TokenUses.spend."""
         now = self._clock()
         while self._ends and self._ends[0][0] <= now:
@@ -71,13 +72,13 @@ class SpentAtProxy(TokenUses):
         self._clock = clock
         self._outage = Outage(_log, "nobody says whether tokens are spent, refusing them", "tokens are spent again")
 
-    async def spend(self, token: Token, session_id: str) -> None:
-        """See TokenUses.spend; takes PATIENCE_SECONDS at most."""
+    async def spend(self, token: Token, session_id: str, within: float = _PATIENCE_SECONDS) -> None:
+        """See TokenUses.spend."""
         # Seconds that are left, as the proxy's clock may be another.
         left = max(0, math.ceil(token.expires_at - self._clock()))
         body: dict[str, str | int] = {"token": token.id, "session_id": session_id, "expires_in_seconds": left}
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(within):
                 first = await self._first(body)
         except (TimeoutError, httpx2.HTTPError, ValidationError) as failure:
             self._outage.failed(failure)

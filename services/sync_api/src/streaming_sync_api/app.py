@@ -3,9 +3,12 @@
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from uuid import uuid4
 
 import httpx2
+from license_client.counts import Counts
 from license_client.license import License, ProxiedLicense
+from license_client.shares import SharedCounts, Shares
 from license_client.usage import Usage, UsageReporter
 from license_client.usage_spool import UsageSpool
 from prometheus_client import CollectorRegistry
@@ -45,22 +48,23 @@ async def run_sync_api(settings: SyncSettings) -> AsyncIterator[RunningSyncApi]:
     async with contextlib.AsyncExitStack() as stack:
         recognisers = Recognisers(
             settings.endpoints,
-            inference_seconds=settings.inference_seconds,
             queue_seconds=settings.queue_seconds,
             ended=lambda reason: metrics.streams_ended.labels(reason).inc(),
             check_contract=settings.check_contract,
         )
         stack.push_async_callback(recognisers.close)
         license_, usage = await _proxied(settings, metrics, stack)
-        gates = Gates(Authenticator(_keys(settings)), license_, usage, _models(settings))
+        shares = await _shares(settings, lambda: api.counts, stack)
+        gates = Gates(Authenticator(_keys(settings)), license_, usage, shares, _models(settings))
         api = SyncApi(gates, _limits(settings), recognisers, metrics)
-        await stack.enter_async_context(in_background(license_.watch, usage.run, api.warm_up))
+        await stack.enter_async_context(in_background(license_.watch, usage.run, shares.run, api.warm_up))
         metrics_port = await stack.enter_async_context(
             serve_http(metrics_app(registry), settings.host, settings.metrics_port)
         )
         port = await stack.enter_async_context(serve_http(sync_app(api, metrics), settings.host, settings.port))
         yield RunningSyncApi(api, port, metrics_port)
         await usage.flush()
+        await shares.report()
 
 
 async def _proxied(
@@ -80,6 +84,15 @@ async def _proxied(
     return ProxiedLicense(client), UsageReporter(spool, client, lambda: [], metrics.usage_refused)
 
 
+async def _shares(settings: SyncSettings, mine: Callable[[], Counts], stack: contextlib.AsyncExitStack) -> Shares:
+    if settings.counting_endpoint is None:
+        return Shares()
+    client = await stack.enter_async_context(
+        httpx2.AsyncClient(base_url=settings.counting_endpoint, timeout=1, trust_env=False)
+    )
+    return SharedCounts(client, str(uuid4()), mine)
+
+
 def _limits(settings: SyncSettings) -> Limits:
     return Limits(
         requests=settings.max_requests,
@@ -87,6 +100,7 @@ def _limits(settings: SyncSettings) -> Limits:
         lengths=Lengths(settings.min_audio_ms, settings.max_audio_ms),
         upload_seconds=settings.upload_seconds,
         quiet_seconds=settings.quiet_seconds,
+        inference_seconds=settings.inference_seconds,
     )
 
 

@@ -62,15 +62,17 @@ class TranscribeConfig(BaseModel):
 
     @property
     def context(self) -> str:
-        """What a recogniser is told before it hears: the conversation so far, its oldest turns dropped, and the prompt;
-        at most 1750 characters."""
+        """What a recogniser is told before it hears: the conversation so far, trimmed oldest first, and the prompt; at
+        most 1750 characters."""
         said = self.conversation_context
         turns = [said] if isinstance(said, str) else list(said or ())
         kept: list[str] = []
+        left = MOST_TURN_CHARACTERS
         for turn in reversed(turns[-MOST_TURNS:]):
-            if sum(map(len, kept)) + len(turn) > MOST_TURN_CHARACTERS:
+            kept.insert(0, turn[-left:])
+            left -= len(kept[0])
+            if not left:
                 break
-            kept.insert(0, turn)
         return " ".join(filter(None, [*kept, self.prompt or ""]))[-RECOGNISER_PROMPT:]
 
 

@@ -1,6 +1,9 @@
 """What a request is refused with: one status, one code, in the two forms that clients read."""
 
+import math
 from typing import Any
+
+from license_client.counts import KeyLimit
 
 
 class SyncProblem(Exception):
@@ -54,6 +57,17 @@ def unauthorized(detail: str) -> SyncProblem:
 def no_capacity(detail: str, retry_after: int = 5) -> SyncProblem:
     """Come back later."""
     return SyncProblem(503, "capacity_exceeded", detail, retry_after=retry_after)
+
+
+def too_many(limit: KeyLimit, again_seconds: float) -> SyncProblem:
+    """The key has used up what it may."""
+    beyond = {
+        "key_sessions": "as many sessions and recordings of this key are in work as it may have at once",
+        "key_rate": "this key began as many sessions and recordings within a minute as it may",
+    }[limit]
+    return SyncProblem(
+        429, "too_many_requests", f"{beyond}; send it again later", retry_after=max(1, math.ceil(again_seconds))
+    )
 
 
 def inference_error() -> SyncProblem:

@@ -14,7 +14,7 @@ from service_kit.logs import get_logger
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 from streamingstack.asr.v1 import recognizer_pb2_grpc as rpc
 
-from streaming_sync_api.problems import SyncProblem, inference_error, no_capacity
+from streaming_sync_api.problems import inference_error, no_capacity
 from streaming_sync_api.stream import (
     BulkStream,
     GaveWay,
@@ -68,7 +68,6 @@ class Recognisers:
         self,
         endpoints: tuple[str, ...],
         *,
-        inference_seconds: float,
         queue_seconds: float,
         ended: Callable[[str], None] = lambda _: None,
         check_contract: bool = False,
@@ -76,7 +75,7 @@ class Recognisers:
         """`endpoints`: host:port of load balancers; `ended` is told why a stream ended before its words."""
         self._channels = [grpc.aio.insecure_channel(endpoint, options=_OPTIONS) for endpoint in endpoints]
         self._turn = count()
-        self._inference_seconds, self._queue_seconds = inference_seconds, queue_seconds
+        self._queue_seconds = queue_seconds
         self._ended, self._check_contract = ended, check_contract
 
     async def close(self) -> None:
@@ -96,19 +95,10 @@ class Recognisers:
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     async def hear(self, order: Order) -> Heard:
-        """The words of a recording, once some recogniser has heard all of it.
+        """The words of a recording, once some recogniser has heard all of it; the caller has the deadline.
 
-        Raises SyncProblem: 503 where none had a place in time, 504 at the deadline, 500 where two broke over it.
+        Raises SyncProblem: 503 where none had a place in time, 500 where two broke over it.
         """
-        try:
-            async with asyncio.timeout(self._inference_seconds):
-                return await self._hear(order)
-        except TimeoutError:
-            _log.warning("recording not heard in time", session_id=order.session_id, route=order.route)
-            detail = f"not transcribed within {self._inference_seconds:g} s; send it again, or a shorter recording"
-            raise SyncProblem(504, "inference_timeout", detail) from None
-
-    async def _hear(self, order: Order) -> Heard:
         attempts = Attempts(self._queue_seconds, time.monotonic())
         while True:
             opening = _opening(order, attempts.number)

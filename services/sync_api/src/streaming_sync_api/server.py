@@ -94,11 +94,17 @@ def _upload(request: Request, received: asyncio.Event) -> Upload:
 
     length = request.headers.get("content-length", "")
     return Upload(
-        authorization=request.headers.get("authorization"),
+        authorization=_credential(request),
         content_type=request.headers.get("content-type", ""),
         content_length=int(length) if length.isascii() and length.isdigit() else None,
         chunks=chunks(),
     )
+
+
+def _credential(request: Request) -> str | None:
+    """The header's bytes as a key is compared; Starlette reads them as Latin-1."""
+    given = request.headers.get("authorization")
+    return None if given is None else given.encode("latin-1").decode("ascii", "surrogateescape")
 
 
 async def _until_gone(request: Request, received: asyncio.Event) -> None:

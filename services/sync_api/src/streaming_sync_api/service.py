@@ -3,17 +3,20 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from license_client.counts import Counts
 from license_client.license import License
+from license_client.places import KeyLimitReached, Place, Places, ProcessFull
+from license_client.shares import Shares
 from license_client.usage import Usage
 from license_client.usage_spool import UsageEvent
 from service_kit.logs import get_logger
+from stack_model.api_keys import ApiKey
 from stack_model.catalogue import GatewayModel
 
 from streaming_sync_api.audio import Lengths, Recording, read_recording
@@ -22,7 +25,7 @@ from streaming_sync_api.choice import Models, steering
 from streaming_sync_api.config import TranscribeConfig, read_config
 from streaming_sync_api.form import Form, FormReader, body_too_large
 from streaming_sync_api.metrics import SyncMetrics
-from streaming_sync_api.problems import SyncProblem, no_capacity
+from streaming_sync_api.problems import SyncProblem, no_capacity, too_many
 from streaming_sync_api.recognisers import Order, Recognisers
 from streaming_sync_api.transcript import transcript
 
@@ -36,6 +39,7 @@ class Gates:
     auth: Authenticator
     license: License
     usage: Usage
+    shares: Shares
     models: Callable[[], Models]
 
 
@@ -48,6 +52,7 @@ class Limits:
     lengths: Lengths
     upload_seconds: float
     quiet_seconds: float
+    inference_seconds: float
 
 
 @dataclass(frozen=True)
@@ -65,13 +70,16 @@ class SyncApi:
 
     def __init__(self, gates: Gates, limits: Limits, recognisers: Recognisers, metrics: SyncMetrics) -> None:
         self._gates, self._limits, self._recognisers, self._metrics = gates, limits, recognisers, metrics
-        self._active = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._places = Places(limits.requests, lambda: gates.shares.others)
         self._decoding = asyncio.Lock()  # one at a time holds both what was sent and what becomes of it
         self._warm = False
         self._leaving = self._closed = False
-        metrics.active.set_function(lambda: self._active)
+        metrics.active.set_function(lambda: self._places.taken)
+
+    @property
+    def counts(self) -> Counts:
+        """This process's recordings, as sessions of their keys, for the other services."""
+        return self._places.mine
 
     @property
     def ready(self) -> bool:
@@ -90,35 +98,36 @@ class SyncApi:
         """Not ready from now on; for `linger` seconds what is on its way is still taken, then what is in work ends."""
         self._leaving = True
         self._metrics.draining.set(1)
-        _log.info("draining", requests=self._active)
+        _log.info("draining", requests=self._places.taken)
         await asyncio.sleep(linger)
         self._closed = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._idle.wait()
+                await self._places.empty.wait()
 
     async def transcribe(self, upload: Upload) -> dict[str, Any]:
         """The answer to one request. Raises SyncProblem."""
         began, started_at = time.monotonic(), datetime.now(UTC)
-        tenant = self._gates.auth.tenant(upload.authorization)
+        key, session_id = self._gates.auth.key(upload.authorization), str(uuid4())
         self._check_gates()
-        with self._place():
+        async with self._place(key) as place:
             form = await self._receive(upload)
             received = time.monotonic()
             config = read_config(form.config)
             model = self._gates.models().choose(config)
             self._check_license(model)
-            recording = await self._read(form, config)
-            del form  # what was sent is not needed while it is heard
-            order = _order(str(uuid4()), model, config, recording)
-            heard = await self._recognisers.hear(order)
+            async with self._deadline(session_id, model):
+                recording = await self._read(form, config)
+                del form  # what was sent is not needed while it is heard
+                place.begun = True
+                heard = await self._recognisers.hear(_order(session_id, model, config, recording))
         event = UsageEvent(
-            session_id=order.session_id,
+            session_id=session_id,
             sequence=1,
             audio_ms=recording.duration_ms,
             session_ms=round(1000 * (time.monotonic() - began)),
             model=model.speech_model,
-            tenant=tenant,
+            tenant=key.name,
             started_at=started_at.isoformat(),
             ended=True,
         )
@@ -126,7 +135,7 @@ class SyncApi:
         return {
             **transcript(heard.words),
             "audio_duration_ms": recording.duration_ms,
-            "session_id": order.session_id,
+            "session_id": session_id,
             "request_time_ms": round(1000 * (time.monotonic() - began), 1),
         }
 
@@ -152,25 +161,47 @@ class SyncApi:
             raise no_capacity("usage cannot be recorded; send it again later", retry_after=30)
 
     def _check_license(self, model: GatewayModel) -> None:
-        refusal = self._gates.license.refusal({model.speech_model, model.route}, self._active - 1)
+        refusal = self._gates.license.refusal({model.speech_model, model.route}, self._places.everywhere - 1)
         if refusal is None:
             return
         if refusal.exhausted:
             raise no_capacity(f"{refusal.reason}; send it again later")
         raise SyncProblem(403, "license_not_valid", f"{refusal.reason}; ask whoever runs this server")
 
-    @contextmanager
-    def _place(self) -> Any:
-        if self._active >= self._limits.requests:
-            raise no_capacity(f"{self._active} recordings are in work here; send it again")
-        self._active += 1
-        self._idle.clear()
+    @contextlib.asynccontextmanager
+    async def _place(self, key: ApiKey) -> AsyncIterator[Place]:
+        """From the head of a request on: its body takes memory. Raises SyncProblem 429 or 503."""
+        shared = key.limited or self._gates.license.limited
+        with self._refusing(), self._places.one(key) as place:
+            try:
+                if shared:
+                    await self._gates.shares.settle()
+                    self._places.confirm(key)
+                yield place
+            finally:
+                if shared:
+                    self._gates.shares.tell()
+
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
         try:
             yield
-        finally:
-            self._active -= 1
-            if not self._active:
-                self._idle.set()
+        except ProcessFull:
+            raise no_capacity(f"{self._places.taken} recordings are in work here; send it again") from None
+        except KeyLimitReached as reached:
+            raise too_many(reached.limit, reached.again_seconds) from None
+
+    @contextlib.asynccontextmanager
+    async def _deadline(self, session_id: str, model: GatewayModel) -> AsyncIterator[None]:
+        """From the last byte to the words: raises SyncProblem 504."""
+        seconds = self._limits.inference_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError:
+            _log.warning("recording not heard in time", session_id=session_id, route=model.route)
+            detail = f"not transcribed within {seconds:g} s; send it again, or a shorter recording"
+            raise SyncProblem(504, "inference_timeout", detail) from None
 
     async def _receive(self, upload: Upload) -> Form:
         limits = self._limits

@@ -28,6 +28,12 @@ class SyncSettings(ServiceSettings):
         validation_alias="AAI_LICENSE_AND_USAGE_PROXY_ENDPOINT",
         description="URL of the licence proxy; unset: development, nothing is checked or metered.",
     )
+    lease_endpoint: str | None = Field(
+        default=None,
+        validation_alias="LEASE_ENDPOINT",
+        description="URL of the one licence proxy that counts the sessions and recordings of a stack, as the gateway "
+        "has it; unset: the same.",
+    )
     models: str | None = Field(
         default=None,
         validation_alias="GATEWAY_MODELS",
@@ -79,10 +85,15 @@ class SyncSettings(ServiceSettings):
     drain_seconds: float = Field(default=360, ge=0, validation_alias="DRAIN_SECONDS")
     check_contract: bool = Field(default=False, validation_alias="CHECK_CONTRACT")
 
-    @field_validator("license_endpoint")
+    @field_validator("license_endpoint", "lease_endpoint")
     @classmethod
     def _with_scheme(cls, endpoint: str | None) -> str | None:
         return f"http://{endpoint}" if endpoint and "://" not in endpoint else endpoint or None
+
+    @property
+    def counting_endpoint(self) -> str | None:
+        """URL of the licence proxy that all services tell; None: this process is all there is."""
+        return self.lease_endpoint or self.license_endpoint
 
     @property
     def endpoints(self) -> tuple[str, ...]:

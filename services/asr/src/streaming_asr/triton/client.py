@@ -8,14 +8,12 @@ A call that takes too long fails alone: load is no death, and moving every strea
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
 import grpc
-import numpy as np
 from prometheus_client import CollectorRegistry
 from service_kit.faults import place_of
 from service_kit.logs import get_logger
@@ -24,9 +22,8 @@ from tritonclient.utils import InferenceServerException
 
 from streaming_asr.engine import SAMPLE_RATE, EngineLostError, Hypothesis, Pcm, Window
 from streaming_asr.triton.bulk import BulkPlace
-from streaming_asr.triton.inputs import PROBES, hypothesis, tensor
+from streaming_asr.triton.inputs import PROBES, hypothesis, tensor, whisper_inputs
 from streaming_asr.triton.metrics import EngineMetrics
-from streaming_asr.windows import padded
 
 POLL_SECONDS = 0.5
 POLL_PATIENCE = 2.0  # a busy machine may answer late; a dead one refuses at once
@@ -48,7 +45,7 @@ class TritonEngine:
     def __init__(
         self, url: str, *, registry: CollectorRegistry, languages: Sequence[str] = (), most: int = MOST_IN_FLIGHT
     ) -> None:
-        """`url` is Triton's gRPC host:port; `languages` bound detection where a window names none."""
+        """`url` is Triton's gRPC host:port; `languages` bound detection, but for those that a window expects."""
         self.ready, self.lost = asyncio.Event(), asyncio.Event()
         self.lost.set()
         self._url = url
@@ -109,19 +106,9 @@ class TritonEngine:
     async def _decode(self, window: Window, priority: int) -> Hypothesis:
         if not len(window.pcm):
             return Hypothesis()
-        steering = {
-            "languages": list(window.language_codes or self._languages),
-            "prompt": window.prompt,
-            "keyterms": list(window.keyterms),
-            "tentative": priority == GLIMPSE,
-        }
-        inputs = [
-            tensor("PCM", "INT16", padded(window.pcm)),
-            tensor("SAMPLES", "INT32", np.array([len(window.pcm)], np.int32)),
-            tensor("STEERING", "UINT8", np.frombuffer(json.dumps(steering).encode(), np.uint8)),
-        ]
+        inputs = whisper_inputs(window, self._languages, tentative=priority == GLIMPSE)
         result = await self._call("whisper", inputs, "HEARD", priority)
-        return hypothesis(json.loads(result.tobytes()), window.first_sample)
+        return hypothesis(result.tobytes(), window.first_sample)
 
     @contextlib.asynccontextmanager
     async def _measured(self, pcm: Pcm) -> AsyncIterator[None]:

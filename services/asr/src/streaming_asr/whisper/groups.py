@@ -1,9 +1,10 @@
 """Which requests of a batch may run together, and how they are spread over workers. Pure."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 def together(requests: Sequence[T], shape: Callable[[T], Hashable]) -> list[list[T]]:
@@ -12,6 +13,23 @@ def together(requests: Sequence[T], shape: Callable[[T], Hashable]) -> list[list
     for request in requests:
         groups.setdefault(shape(request), []).append(request)
     return list(groups.values())
+
+
+def each(run: Callable[[Sequence[T]], Sequence[R]], group: Sequence[T]) -> Iterator[tuple[T, R | Exception]]:
+    """What `run` gives for each request, all at once; where that fails, one by one: what breaks one, breaks that alone.
+
+    A failure is given, not raised: every request must be answered.
+    """
+    try:
+        results = run(group)
+    except Exception as failure:  # noqa: BLE001 - whatever it is
+        if len(group) == 1:
+            yield group[0], failure
+            return
+        for one in group:
+            yield from each(run, [one])
+    else:
+        yield from zip(group, results, strict=True)
 
 
 def split_evenly(groups: Sequence[Sequence[T]], workers: int, most: int) -> list[list[T]]:

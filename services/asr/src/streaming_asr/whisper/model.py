@@ -20,6 +20,7 @@ from tokenizers import Tokenizer as TextTokenizer
 
 from streaming_asr.engine import SAMPLE_RATE, Pcm
 from streaming_asr.whisper.guards import is_silence, token_budget
+from streaming_asr.whisper.languages import likeliest, spoken_languages
 from streaming_asr.whisper.prompts import context_tokens
 from streaming_asr.whisper.settings import Settings
 from streaming_asr.whisper.words import TimedWord, timed_words
@@ -31,12 +32,14 @@ MEL_HOP = 160  # samples of one feature frame
 class Request:
     """One window: `pcm` padded to its declared length and floor, of which `samples` are heard audio.
 
-    A `tentative` one is decoded greedily.
+    `languages` are expected, the likeliest first; `allowed` bind detection, none: the settings' do. A `tentative` one
+    is decoded greedily.
     """
 
     pcm: Pcm
     samples: int
     languages: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
     prompt: str = ""
     keyterms: tuple[str, ...] = ()
     tentative: bool = False
@@ -76,12 +79,14 @@ class WhisperModel:
             intra_threads=1,
         )
         text = TextTokenizer.from_file(str(settings.folder / "tokenizer.json"))
+        text.encode_special_tokens = True  # what a client writes is text, whatever it looks like
+        self._spoken = spoken_languages(text.get_vocab())
         self._multilingual: bool = self._model.is_multilingual
         self._tokenizers = {"en": Tokenizer(text, self._multilingual, task="transcribe", language="en")}
         self._text = text
         self._features = FeatureExtractor(feature_size=self._model.n_mels)
         self._suppressed = _suppressed_tokens(settings.folder)
-        self._allowed = frozenset(settings.languages)
+        self._allowed = settings.languages
 
     def shape(self, request: Request) -> tuple[int, int, bool]:
         """What requests of one group share: padded length, tokens of context, and how they are decoded."""
@@ -125,13 +130,12 @@ class WhisperModel:
     def _language(self, encoded: Any, request: Request) -> _Spoken:
         if not self._multilingual:
             return _Spoken("en", 1.0)
-        allowed = frozenset(request.languages) or self._allowed
-        if len(allowed) == 1:
-            return _Spoken(next(iter(allowed)), 1.0)
-        ranked = [(token[2:-2], float(p)) for token, p in self._model.detect_language(encoded)[0]]
-        within = [(code, p) for code, p in ranked if code in allowed] or ranked
-        total = sum(p for _, p in within) or 1.0
-        return _Spoken(within[0][0], within[0][1] / total)
+        allowed = request.allowed or self._allowed
+        if len(allowed) == 1 and not request.languages:
+            return _Spoken(allowed[0], 1.0)
+        detected = [(token[2:-2], float(p)) for token, p in self._model.detect_language(encoded)[0]]
+        expected = [code for code in request.languages if code in self._spoken]
+        return _Spoken(*likeliest(detected, expected, allowed))
 
     def _tokenizer(self, language: str) -> Tokenizer:
         known = self._tokenizers.get(language)

@@ -12,7 +12,7 @@ import numpy as np
 
 from streaming_asr.engine import SAMPLE_RATE
 from streaming_asr.triton.tensors import answer, read, refuse, respond
-from streaming_asr.whisper.groups import split_evenly, together
+from streaming_asr.whisper.groups import each, split_evenly, together
 from streaming_asr.whisper.model import Heard, Request, WhisperModel
 from streaming_asr.whisper.settings import settings_from
 from streaming_asr.whisper.words import TimedWord
@@ -66,13 +66,11 @@ class WhisperServing:
 
     def _answer(self, group: Sequence[_Asked]) -> None:
         try:
-            heard = self._model.decode([one.request for one in group])
-        except Exception as failure:  # noqa: BLE001 - whatever it is, every request must be answered
-            for one in group:
-                refuse(one.sender, f"{type(failure).__name__}: decode failed")
-        else:
-            for one, result in zip(group, heard, strict=True):
-                answer(one.sender, respond("HEARD", _reply(result), np.uint8))
+            for one, heard in each(lambda asked: self._model.decode([a.request for a in asked]), group):
+                if isinstance(heard, Exception):
+                    refuse(one.sender, f"{type(heard).__name__}: decode failed")
+                else:
+                    answer(one.sender, respond("HEARD", _reply(heard), np.uint8))
         finally:
             self._idle.release()
 
@@ -87,6 +85,7 @@ def _read(request: Any) -> Request:
         pcm=pcm,
         samples=samples,
         languages=tuple(steering.get("languages", ())),
+        allowed=tuple(steering.get("allowed", ())),
         prompt=steering.get("prompt", ""),
         keyterms=tuple(steering.get("keyterms", ())),
         tentative=bool(steering.get("tentative", False)),

@@ -7,6 +7,8 @@ import soxr
 
 from streaming_gateway.audio.rate import RECOGNISER_RATE
 
+_LOWEST, _HIGHEST = -32_768, 32_767
+
 
 class Samples(Protocol):
     """From bytes of a client's encoding, any number at a time, to s16le at the client's rate."""
@@ -46,18 +48,23 @@ class Mulaw:
 
 
 class Resampler:
-    """From s16le at `rate` to s16le at the recogniser's."""
+    """From s16le at `rate` to s16le at the recogniser's; what comes out does not depend on how it was cut.
+
+    soxr's int16 streams add dither that is drawn anew in every call, so that 50 ms and 100 ms frames of the same bytes
+    differ by one or two steps. Its float32 streams add none, and are rounded here.
+    """
 
     def __init__(self, rate: int) -> None:
         same = rate == RECOGNISER_RATE
-        self._stream = None if same else soxr.ResampleStream(rate, RECOGNISER_RATE, 1, dtype="int16", quality="HQ")
+        self._stream = None if same else soxr.ResampleStream(rate, RECOGNISER_RATE, 1, dtype="float32", quality="HQ")
 
     def resampled(self, pcm: bytes, *, last: bool = False) -> bytes:
         """What is due; with `last` also what was held back."""
         if self._stream is None:
             return pcm
-        samples = np.frombuffer(pcm, dtype="<i2")
-        return bytes(self._stream.resample_chunk(samples, last=last).astype("<i2").tobytes())
+        samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
+        exact = self._stream.resample_chunk(samples, last=last)
+        return bytes(np.rint(exact).clip(_LOWEST, _HIGHEST).astype("<i2").tobytes())
 
 
 def _mulaw_table() -> "np.ndarray[Any, np.dtype[np.int16]]":

@@ -3,12 +3,16 @@
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 LONGEST_PROMPT = 1750
-ENCODINGS = ("pcm_s16le", "pcm_mulaw", "opus", "ogg_opus", "aac")
+LONGEST_KEYTERM = 50
+# What a silence of Universal-3's `min_turn_silence` is clamped to, in milliseconds.
+LEAST_CHECK_MS, MOST_CHECK_MS = 50, 10_000
 _MOST_KEYTERMS = 100
-_LONGEST_KEYTERM = 50
+_MOST_LANGUAGES = 10
+_LOWEST_RATE, _HIGHEST_RATE = 8_000, 96_000
+_ENCODINGS = ("pcm_s16le", "pcm_mulaw", "opus", "ogg_opus", "aac")
 
 Language = Literal[
     "en", "es", "de", "fr", "it", "pt", "tr", "nl", "sv", "no", "da", "fi", "hi", "vi", "ar", "he", "ja", "ur", "zh",
@@ -57,13 +61,13 @@ def _encodable(text: str) -> str:
 
 def _keyterms(terms: list[str]) -> list[str]:
     if len(terms) > _MOST_KEYTERMS:
-        raise ValueError("Max 100 items")
-    return [term for term in terms if term.strip() and len(term) <= _LONGEST_KEYTERM]
+        raise ValueError(f"Max {_MOST_KEYTERMS} items")
+    return [term for term in terms if term.strip() and len(term) <= LONGEST_KEYTERM]
 
 
 def _languages(codes: list[Language]) -> list[Language]:
-    if len(codes) > 10:
-        raise ValueError("Max 10 items")
+    if len(codes) > _MOST_LANGUAGES:
+        raise ValueError(f"Max {_MOST_LANGUAGES} items")
     if "multi" in codes and len(codes) > 1:
         raise ValueError("'multi' stands alone")
     return codes
@@ -79,15 +83,15 @@ def _at_most(name: str) -> AfterValidator:
 
 
 def _rate(hertz: int) -> int:
-    if hertz < 8_000:
-        raise ValueError("sample_rate must be at least 8,000 Hz")
-    if hertz > 96_000:
-        raise ValueError("sample_rate must be at most 96,000 Hz")
+    if hertz < _LOWEST_RATE:
+        raise ValueError(f"sample_rate must be at least {_LOWEST_RATE:,} Hz")
+    if hertz > _HIGHEST_RATE:
+        raise ValueError(f"sample_rate must be at most {_HIGHEST_RATE:,} Hz")
     return hertz
 
 
 def _encoding(name: str) -> str:
-    if name not in ENCODINGS:
+    if name not in _ENCODINGS:
         raise ValueError(f"'{name}' is not a valid Encoding")
     return name
 
@@ -98,16 +102,25 @@ def _no_redaction(wanted: bool) -> bool:
     return wanted
 
 
+def _schema(kind: str, **bounds: Any) -> WithJsonSchema:
+    """What documentation is told of a type whose checks have texts of their own."""
+    return WithJsonSchema({"type": kind, **bounds})
+
+
 Text = Annotated[str, AfterValidator(_encodable)]
 Silence = Annotated[int, Field(ge=0)]
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Keyterms = Annotated[list[Text], AfterValidator(_keyterms), BeforeValidator(_json_array)]
-Languages = Annotated[list[Language], AfterValidator(_languages), BeforeValidator(_json_array)]
+Keyterms = Annotated[
+    list[Text], AfterValidator(_keyterms), BeforeValidator(_json_array), _schema("array", maxItems=_MOST_KEYTERMS)
+]
+Languages = Annotated[
+    list[Language], AfterValidator(_languages), BeforeValidator(_json_array), _schema("array", maxItems=_MOST_LANGUAGES)
+]
 Names = Annotated[list[Text], BeforeValidator(_comma_list)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
-Prompt = Annotated[Text, _at_most("prompt")]
-AgentContext = Annotated[Text, _at_most("agent_context")]
-SampleRate = Annotated[int, AfterValidator(_rate)]
-Encoding = Annotated[str, AfterValidator(_encoding)]
+Prompt = Annotated[Text, _at_most("prompt"), _schema("string", maxLength=LONGEST_PROMPT)]
+AgentContext = Annotated[Text, _at_most("agent_context"), _schema("string", maxLength=LONGEST_PROMPT)]
+SampleRate = Annotated[int, AfterValidator(_rate), _schema("integer", minimum=_LOWEST_RATE, maximum=_HIGHEST_RATE)]
+Encoding = Annotated[str, AfterValidator(_encoding), _schema("string", enum=_ENCODINGS)]
 Redaction = Annotated[bool, AfterValidator(_no_redaction)]
 Mode = Literal["min_latency", "balanced", "max_accuracy"]

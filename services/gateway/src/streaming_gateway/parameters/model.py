@@ -1,5 +1,6 @@
 """Every parameter of the protocol, once: those that may change in mid-session, and those of the connection."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
@@ -7,6 +8,9 @@ from urllib.parse import parse_qsl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from streaming_gateway.parameters.fields import (
+    LEAST_CHECK_MS,
+    LONGEST_KEYTERM,
+    MOST_CHECK_MS,
     AgentContext,
     Encoding,
     JsonObject,
@@ -22,24 +26,17 @@ from streaming_gateway.parameters.fields import (
 )
 from streaming_gateway.problems import invalid_parameter
 
-RENAMED = {
+_RENAMED = {
     "min_end_of_turn_silence_when_confident": "min_turn_silence",
     "formatted_finals": "format_turns",
     "keyterms": "keyterms_prompt",
     "noise_suppression_model": "voice_focus",
     "noise_suppression_threshold": "voice_focus_threshold",
+    "_customer_support_audio_capture": "customer_support_audio_capture",
 }
-# Sent by some clients, without any effect here.
-WITHOUT_EFFECT = frozenset(
-    {
-        "word_finalization_max_wait_time",
-        "webhook_url",
-        "webhook_auth_header_name",
-        "webhook_auth_header_value",
-        "customer_support_audio_capture",
-        "_customer_support_audio_capture",
-    }
-)
+# One value that stands for a list.
+_ALONE = {"language_code": "language_codes"}
+OLD_NAMES = {**_RENAMED, **_ALONE}
 
 
 class Tunable(BaseModel):
@@ -49,19 +46,18 @@ class Tunable(BaseModel):
 
     end_of_turn_confidence_threshold: Score | None = Field(
         default=None,
-        description="0 to 1: the score from which `min_turn_silence` ends a turn; 1: never, 0: always.",
+        description="The score from which `min_turn_silence` ends a turn; 1: never, 0: always.",
         json_schema_extra={"models": "universal"},
     )
     min_turn_silence: Silence | None = Field(
         default=None,
-        description="Milliseconds of audio: the silence after which a turn may end. Universal-3: 50 to 10000, clamped.",
+        description="Milliseconds of audio: the silence after which a turn may end. "
+        f"Universal-3: {LEAST_CHECK_MS} to {MOST_CHECK_MS}, clamped.",
     )
     max_turn_silence: Silence | None = Field(
         default=None, description="Milliseconds of audio: the silence that ends a turn whatever it sounds like."
     )
-    vad_threshold: Score | None = Field(
-        default=None, description="0 to 1: below this speech probability a frame is silence."
-    )
+    vad_threshold: Score | None = Field(default=None, description="Below this speech probability a frame is silence.")
     format_turns: bool | None = Field(
         default=None,
         description="A second end of turn with casing and punctuation. Universal-3 is always formatted.",
@@ -72,17 +68,17 @@ class Tunable(BaseModel):
     )
     keyterms_prompt: Keyterms | None = Field(
         default=None,
-        description="JSON list of words to listen for: at most 100. One of over 50 characters is left out. "
+        description=f"Words to listen for. One of over {LONGEST_KEYTERM} characters is left out. "
         "An update replaces the list.",
     )
     prompt: Prompt | None = Field(
         default=None,
-        description="Text about what is said, at most 1750 characters. Refused for other models.",
+        description="Text about what is said. Refused for other models.",
         json_schema_extra={"models": "universal-3"},
     )
     agent_context: AgentContext | None = Field(
         default=None,
-        description="The agent's last reply, at most 1750 characters; it follows `prompt`.",
+        description="The agent's last reply; it follows `prompt`.",
         json_schema_extra={"models": "universal-3"},
     )
     mode: Mode | None = Field(
@@ -97,14 +93,13 @@ class Tunable(BaseModel):
     )
     interruption_delay: Annotated[int, Field(ge=0, le=1000)] | None = Field(
         default=None,
-        description="Milliseconds, 0 to 1000: when the early partial is due; 256 ms are added.",
+        description="Milliseconds: when the early partial is due; 256 ms are added.",
         json_schema_extra={"models": "universal-3"},
     )
     turn_left_pad_ms: int | None = Field(default=None, description="Accepted, without effect.")
     language_codes: Languages | None = Field(
         default=None,
-        description="JSON list of up to 10 codes that are expected; `multi` stands alone, `[]` is none. "
-        "`language_code` is a list of one.",
+        description="Codes that are expected; `multi` stands alone, `[]` is none. `language_code` is a list of one.",
         json_schema_extra={"models": "universal-3"},
     )
     session_heartbeat: bool | None = Field(default=None, description="A `Heartbeat` every 5 s.")
@@ -123,11 +118,11 @@ class ConnectParameters(Tunable):
         description="The model; absent: the server's default. An unknown one is refused with a list of what is served.",
     )
     sample_rate: SampleRate = Field(
-        default=16_000, description="Hz, 8000 to 96000, of the PCM that is sent; without effect for compressed audio."
+        default=16_000, description="Hz, of the PCM that is sent; without effect for compressed audio."
     )
     encoding: Encoding = Field(
         default="pcm_s16le",
-        description="`pcm_s16le`, `pcm_mulaw`, `opus` (a packet in a message), `ogg_opus`, `aac` (ADTS).",
+        description="Of the audio. `opus`: a packet in a message; `aac`: ADTS.",
     )
     token: str | None = Field(default=None, description="A temporary token, or a key, where no header can be sent.")
     include_partial_turns: bool = Field(default=True, description="False: only ends of turns.")
@@ -140,40 +135,60 @@ class ConnectParameters(Tunable):
         default=None, description="Old: `multi` chooses the multilingual model where none is named."
     )
     previous_context_n_turns: Annotated[int, Field(ge=0, le=100)] = Field(
-        default=5, description="0 to 100. Accepted, without effect."
+        default=5, description="Accepted, without effect: turns before make words of the next one worse."
     )
-    domain: str | None = Field(default=None, description="Accepted, without effect.")
-    speaker_labels: bool = Field(default=False, description="Accepted, without effect.")
+    domain: Literal["medical-v1"] | None = Field(default=None, description="Accepted, without effect.")
+    speaker_labels: bool = Field(
+        default=False, description="Accepted, without effect: silences and thresholds keep their defaults too."
+    )
     max_speakers: Annotated[int, Field(ge=1, le=10)] | None = Field(
-        default=None, description="1 to 10. Accepted, without effect."
+        default=None, description="Accepted, without effect."
     )
     speaker_labels_revision_interval_ms: Annotated[int, Field(ge=0, le=86_400_000)] | None = Field(
-        default=None, description="0 to 86400000. Accepted, without effect."
+        default=None, description="Accepted, without effect."
     )
     voice_focus: Literal["near-field", "far-field"] | None = Field(
         default=None, description="Accepted, without effect."
     )
-    voice_focus_threshold: Score | None = Field(default=None, description="0 to 1. Accepted, without effect.")
+    voice_focus_threshold: Score | None = Field(default=None, description="Accepted, without effect.")
     redact_pii: Redaction = Field(default=False, description="True is refused: nothing would be redacted.")
     redact_pii_policies: Names | None = Field(default=None, description="Accepted, without effect.")
     redact_pii_sub: Literal["hash", "entity_name"] | None = Field(default=None, description="Accepted, without effect.")
     inactivity_timeout: Annotated[int, Field(ge=5, le=3600)] | None = Field(
         default=None,
-        description="Seconds, 5 to 3600, without any message until the session is ended; absent: no limit.",
+        description="Seconds without any message until the session is ended; absent: no limit.",
     )
     llm_gateway: JsonObject | None = Field(default=None, description="Accepted, without effect.")
+    webhook_url: str | None = Field(default=None, description="Accepted, without effect.")
+    webhook_auth_header_name: str | None = Field(default=None, description="Accepted, without effect.")
+    webhook_auth_header_value: str | None = Field(default=None, description="Accepted, without effect.")
+    word_finalization_max_wait_time: int | None = Field(
+        default=None, description="Milliseconds, of older clients. Accepted, without effect."
+    )
+    customer_support_audio_capture: bool = Field(default=False, description="Accepted, without effect.")
 
 
+_JSON_KINDS = {
+    name: kind["type"]
+    for name, schema in ConnectParameters.model_json_schema()["properties"].items()
+    for kind in schema.get("anyOf", [schema])
+    if kind["type"] in ("array", "object")
+}
 Parameters = TypeVar("Parameters", bound=Tunable)
 
 
 def read_query(query: str) -> tuple[ConnectParameters, list[str]]:
     """Parameters of a connection, and the names that nobody knows; raises Problem 3006.
 
-    An empty value counts as absent.
+    An empty value counts as absent. Of a value that is sent twice the last one counts; a list or an object is sent
+    once, as JSON.
     """
-    given = dict(parse_qsl(query, errors="replace"))
-    known = ConnectParameters.model_fields.keys() | RENAMED.keys() | WITHOUT_EFFECT | {"language_code"}
+    pairs = parse_qsl(query, errors="replace")
+    for name, times in Counter(name for name, _ in pairs).items():
+        if times > 1 and (kind := _JSON_KINDS.get(OLD_NAMES.get(name, name))):
+            raise invalid_parameter(name, f"Value error, Invalid JSON {kind}")
+    given = dict(pairs)
+    known = ConnectParameters.model_fields.keys() | OLD_NAMES.keys()
     return _read(ConnectParameters, given), sorted(given.keys() - known)
 
 
@@ -183,16 +198,18 @@ def read_update(message: Mapping[str, Any]) -> Tunable:
 
 
 def _read(kind: type[Parameters], given: Mapping[str, Any]) -> Parameters:
+    sent_as = _sent_as(given)
+    values = {name: [given[sent]] if sent in _ALONE else given[sent] for name, sent in sent_as.items()}
     try:
-        return kind.model_validate(_renamed(given))
+        return kind.model_validate(values)
     except ValidationError as refused:
         first = refused.errors(include_url=False, include_context=False)[0]
-        raise invalid_parameter(".".join(str(part) for part in first["loc"]), first["msg"]) from None
+        name, *within = first["loc"]
+        sent = sent_as[str(name)]
+        place = [sent] if sent in _ALONE else [sent, *within]
+        raise invalid_parameter(".".join(str(part) for part in place), first["msg"]) from None
 
 
-def _renamed(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Old names as new ones; where both are sent, the new one wins."""
-    named = {RENAMED[name]: value for name, value in given.items() if name in RENAMED}
-    if "language_code" in given and isinstance(given["language_code"], str):
-        named["language_codes"] = [given["language_code"]]
-    return {**named, **{name: value for name, value in given.items() if name not in RENAMED}}
+def _sent_as(given: Mapping[str, Any]) -> dict[str, str]:
+    """Each parameter and the name that it was sent under; where an old name was sent beside it, the new one wins."""
+    return {OLD_NAMES.get(name, name): name for name in sorted(given, key=lambda name: name not in OLD_NAMES)}

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from stack_model.catalogue import Family
 
+DEFAULT_CONFIDENCE_THRESHOLD = 0.4
+
 
 @dataclass(frozen=True)
 class TurnConfig:
@@ -16,7 +18,7 @@ class TurnConfig:
     family: Family
     min_turn_silence: int
     max_turn_silence: int
-    end_of_turn_confidence_threshold: float = 0.4
+    end_of_turn_confidence_threshold: float = DEFAULT_CONFIDENCE_THRESHOLD
     format_turns: bool = False
     include_partial_turns: bool = True
     report_language: bool = False

@@ -114,8 +114,10 @@ class TurnMachine(ABC):
 
     def _as_shown(self, words: Iterable[pb.Word], config: TurnConfig) -> list[HeardWord]:
         """`words` on the client's clock. A word is masked as it is first shown: a final one never changes again."""
-        heard = heard_words(words, self._floor_ms)
-        return without_profanity(heard, self._last_language or config.language) if config.filter_profanity else heard
+        return self._filtered(heard_words(words, self._floor_ms), config)
+
+    def _filtered(self, words: list[HeardWord], config: TurnConfig) -> list[HeardWord]:
+        return without_profanity(words, self._last_language or config.language) if config.filter_profanity else words
 
     @abstractmethod
     def _voice_began(self, started: pb.SpeechStarted) -> None:

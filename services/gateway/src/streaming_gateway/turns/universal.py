@@ -83,7 +83,7 @@ class UniversalTurns(TurnMachine):
             Send(self._plain_turn(end_of_turn=True, utterance=self._take_utterance(), language=language), since)
         ]
         if config.format_turns:
-            ended.append(Send(self._formatted_turn(language), since))
+            ended.append(Send(self._formatted_turn(config, language), since))
         return ended
 
     def _forget(self, at_sample: int) -> None:
@@ -119,11 +119,13 @@ class UniversalTurns(TurnMachine):
             language=language,
         )
 
-    def _formatted_turn(self, language: tuple[str, float] | None) -> wire.WireMessage:
+    def _formatted_turn(self, config: TurnConfig, language: tuple[str, float] | None) -> wire.WireMessage:
+        # What was final before the filter was asked for stays in plain messages, where words never change.
+        words = self._filtered(self._final, config)
         return wire.turn(
             turn_order=self._turn_order,
-            words=[wire_word(word, word.text, final=True) for word in self._final],
-            transcript=" ".join(word.text for word in self._final),
+            words=[wire_word(word, word.text, final=True) for word in words],
+            transcript=" ".join(word.text for word in words),
             end_of_turn=True,
             formatted=True,
             end_of_turn_confidence=self._score,

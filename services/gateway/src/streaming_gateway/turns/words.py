@@ -26,13 +26,17 @@ def confidence(value: float) -> float:
 
 @dataclass(frozen=True)
 class HeardWord:
-    """One word; times in milliseconds since the first byte of the session, `end_sample` on the audio's clock."""
+    """One word; times in milliseconds since the first byte of the session, `end_sample` on the audio's clock.
+
+    `looked_up`: in the word lists of profanity, once, in the language of that time.
+    """
 
     text: str
     start_ms: int
     end_ms: int
     confidence: float
     end_sample: int
+    looked_up: bool = False
 
 
 def heard_words(words: Iterable[pb.Word], floor_ms: int) -> list[HeardWord]:
@@ -46,8 +50,10 @@ def heard_words(words: Iterable[pb.Word], floor_ms: int) -> list[HeardWord]:
 
 
 def without_profanity(words: list[HeardWord], language: str) -> list[HeardWord]:
-    """`words` with profane ones masked; see `masked`."""
-    return [replace(word, text=masked(word.text, language)) for word in words]
+    """`words` with profane ones masked, but for those that were looked up before; see `masked`."""
+    return [
+        word if word.looked_up else replace(word, text=masked(word.text, language), looked_up=True) for word in words
+    ]
 
 
 def wire_word(word: HeardWord, text: str, *, final: bool) -> WireMessage:

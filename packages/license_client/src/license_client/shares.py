@@ -1,4 +1,5 @@
-"""Sessions of all gateways, for limits that hold over all of them: told to one licence proxy, which answers with them.
+"""Sessions of all gateways and sync APIs, for limits that hold over all of them: told to one licence proxy, which
+answers with them. "Gateway" below is either.
 
 A session is told before it begins: of two gateways that want a key's last place, the second to tell sees
 it taken. While the proxy is away what it said last holds: each gateway keeps to the share that was left to it.
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from service_kit.logs import get_logger
 from service_kit.outages import Outage
 
-from streaming_gateway.counts import NOBODY, Counts, at_least
+from license_client.counts import NOBODY, Counts, at_least
 
 _log = get_logger(__name__)
 # A lease holds for six of them.

@@ -1,8 +1,12 @@
 """How many sessions there are, in all and of each API key. Pure."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
+
+# What a key has used up of its own; more of anything would not help, so nothing scales by it.
+KeyLimit = Literal["key_sessions", "key_rate"]
 
 
 class OfKey(BaseModel):

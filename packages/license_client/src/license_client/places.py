@@ -1,4 +1,5 @@
-"""Places for sessions: as many as this process takes, and as each key may have, here and at the other gateways."""
+"""Places for sessions, live ones or recordings: as many as this process takes, and as each key may have, here and at
+the other services that tell the same licence proxy."""
 
 import asyncio
 import contextlib
@@ -9,10 +10,33 @@ from time import monotonic
 
 from stack_model.api_keys import ApiKey
 
-from streaming_gateway.counts import NOBODY, Counts, OfKey
-from streaming_gateway.problems import at_capacity, key_limit
+from license_client.counts import NOBODY, Counts, KeyLimit, OfKey
 
 _WINDOW_SECONDS = 60.0
+# Nobody knows when a session ends; it is soon enough to ask again.
+_ASK_AGAIN_SECONDS = 5.0
+
+
+class ProcessFull(Exception):
+    """This process takes no more sessions; another one may."""
+
+
+class KeyLimitReached(Exception):
+    """The key has as many sessions as it may, or began as many within the last minute.
+
+    `again_seconds`: when it makes sense to come again.
+    """
+
+    def __init__(self, limit: KeyLimit, again_seconds: float) -> None:
+        super().__init__(limit)
+        self.limit, self.again_seconds = limit, again_seconds
+
+
+@dataclass
+class Place:
+    """Of one session. `begun`: it counts as new from now on, however it ends."""
+
+    begun: bool = False
 
 
 @dataclass
@@ -51,13 +75,13 @@ class Places:
         return self.taken + self._others().sessions
 
     @contextlib.contextmanager
-    def one(self, key: ApiKey) -> Iterator[None]:
-        """A place for a session of `key`, as far as this process knows; raises Problem 3009.
+    def one(self, key: ApiKey) -> Iterator[Place]:
+        """A place for a session of `key`, as far as this process knows. Raises ProcessFull, KeyLimitReached.
 
-        Who is refused, here or by whatever is raised inside, does not count as new.
+        Who is refused, here or by whatever is raised inside before the session has begun, does not count as new.
         """
         if self.taken >= self._most:
-            raise at_capacity("capacity")
+            raise ProcessFull
         self._forget_old()
         self._check(key, self._of_key.get(key.mark, _Mine()), others=OfKey(key=key.mark))
         mine = self._of_key.setdefault(key.mark, _Mine())
@@ -66,11 +90,13 @@ class Places:
         mine.begun += [now] if key.max_new_per_minute is not None else []
         self.taken += 1
         self.empty.clear()
+        place = Place()
         try:
-            yield
+            yield place
         except BaseException:
             with contextlib.suppress(ValueError):
-                mine.begun.remove(now)
+                if not place.begun:
+                    mine.begun.remove(now)
             raise
         finally:
             self.taken -= 1
@@ -79,18 +105,18 @@ class Places:
                 self.empty.set()
 
     def confirm(self, key: ApiKey) -> None:
-        """The same for who has a place, once the others' counts are known anew. Raises Problem 3009."""
+        """The same for who has a place, once the others' counts are known anew. Raises KeyLimitReached."""
         self._forget_old()
         self._check(key, self._of_key[key.mark], self._others().of(key.mark), counted=1)
 
-    @staticmethod
-    def _check(key: ApiKey, mine: _Mine, others: OfKey, counted: int = 0) -> None:
+    def _check(self, key: ApiKey, mine: _Mine, others: OfKey, counted: int = 0) -> None:
         """Whether `key` may have one more; `counted` of its sessions here are the one that asks."""
         if key.max_sessions is not None and mine.sessions + others.sessions - counted >= key.max_sessions:
-            raise key_limit("key_sessions")
+            raise KeyLimitReached("key_sessions", _ASK_AGAIN_SECONDS)
         started = len(mine.begun) + others.started - counted
         if key.max_new_per_minute is not None and started >= key.max_new_per_minute:
-            raise key_limit("key_rate")
+            oldest = mine.begun[0] + _WINDOW_SECONDS - self._clock() if len(mine.begun) > counted else _WINDOW_SECONDS
+            raise KeyLimitReached("key_rate", oldest)
 
     def _forget_old(self) -> None:
         before = self._clock() - _WINDOW_SECONDS
