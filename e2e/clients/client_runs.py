@@ -102,7 +102,8 @@ async def run_client(
     return Told(events, process.returncode, log.decode(errors="replace")[-4000:])
 
 
-EXAMPLE = Client("example client", None, "example_client.py")
+# Written anew after the example of the self-hosted stack, not that file; on the websockets that it holds.
+EXAMPLE = Client("flow of the example client", "example-client", "example_client.py")
 PYTHON_SDK = Client("Python SDK 1.8.2", None, "python_sdk.py")
 PYTHON_SDK_ASYNC = Client("Python SDK 1.8.2, asynchronous", None, "python_sdk_async.py")
 JAVASCRIPT_SDK = Client("JavaScript SDK 4.41.5", "javascript", "client.mjs")

@@ -59,6 +59,26 @@ async def test_livekit_1_2_is_content_where_the_vendor_s_own_name_leads_here(
     assert told.of("interim_transcript")
 
 
+@pytest.mark.parametrize(("silence", "turns"), [(160, ["Hello there.", "Done."]), (400, ["Hello there. Done."])])
+async def test_livekit_1_2_is_heard_by_its_own_name_of_the_shorter_silence(
+    stack: Any, certificates: Any, recording: Path, silence: int, turns: list[str]
+) -> None:
+    """`min_end_of_turn_silence_when_confident` is what it calls `min_turn_silence`: a pause of 280 ms is between."""
+    words = [ScriptWord("Hello", 300, 600), ScriptWord("there.", 640, 900), ScriptWord("Done.", 1180, 1500)]
+    sure = Script(words, eot_scores={1: 0.9, 2: 0.9})
+    async with stack(sure, **certificates.settings) as running:
+        told = await run_client(
+            OLDEST_LIVEKIT,
+            running.url,
+            audio=recording,
+            authority=certificates.authority,
+            format_turns=True,
+            min_end_of_turn_silence_when_confident=silence,
+        )
+    ended_well(told)
+    assert told.texts("final_transcript") == turns
+
+
 async def test_livekit_as_it_comes_asks_for_universal_3(stack: Any, recording: Path) -> None:
     async with stack(replacing=True) as running:
         told = await run_client(LIVEKIT, running.url, audio=recording)

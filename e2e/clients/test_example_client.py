@@ -1,4 +1,5 @@
-"""The flow of the self-hosted stack's example: it trusts the server with every wait and every field."""
+"""The flow of the self-hosted stack's example, on the websockets it holds: it trusts the server with every wait and
+every field. It is written anew, and not the example itself."""
 
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ async def test_the_example_completes_a_session(plain_stack: Any, recording: Path
     assert told.one("termination")["audio"] == 22
     assert (told.one("closed")["code"], told.one("closed")["reason"]) == (1000, "Session Ended")
     assert told.of("unknown") == []
+    assert [event["websockets"] for event in told.of("completed")] == ["15.0.1"]
 
 
 async def test_the_example_reads_universal_3_too(stack: Any, recording: Path) -> None:

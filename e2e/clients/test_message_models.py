@@ -11,6 +11,15 @@ from streamingstack_bench.wire_client import wire_client
 SECONDS = 6
 SDK = Client("Python SDK 1.8.2", None, "parse_messages.py")
 SDK_MESSAGES = ["Begin", "Turn", "SpeechStarted", "Termination", "Error", "Heartbeat"]
+# What each version has models of.
+OLD_SDK_MESSAGES = {
+    "1.0.0": SDK_MESSAGES,
+    "0.65.0": SDK_MESSAGES,
+    "0.64.26": ["Begin", "Turn", "SpeechStarted", "Termination", "Error"],
+    "0.61.0": ["Begin", "Turn", "SpeechStarted", "Termination", "Error"],
+    "0.58.0": ["Begin", "Turn", "SpeechStarted", "Termination", "Error"],
+    "0.42.1": ["Begin", "Turn", "Termination", "Error"],
+}
 PIPECAT_MESSAGES = ["Begin", "Turn", "SpeechStarted", "Termination"]
 
 
@@ -19,6 +28,14 @@ PIPECAT_MESSAGES = ["Begin", "Turn", "SpeechStarted", "Termination"]
     ("client", "models", "kinds"),
     [
         (SDK, "python-sdk", SDK_MESSAGES),
+        *[
+            (
+                Client(f"Python SDK {version}", f"python-sdk-{version.replace('.', '-')}", "parse_messages.py"),
+                "python-sdk",
+                kinds,
+            )
+            for version, kinds in OLD_SDK_MESSAGES.items()
+        ],
         (Client("Pipecat 1.14.0", "pipecat", "parse_messages.py"), "pipecat", PIPECAT_MESSAGES),
         (Client("Pipecat 0.0.104", "pipecat-0-0-104", "parse_messages.py"), "pipecat", PIPECAT_MESSAGES),
         (Client("Pipecat 0.0.85", "pipecat-0-0-85", "parse_messages.py"), "pipecat", ["Begin", "Turn", "Termination"]),

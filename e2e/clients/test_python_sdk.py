@@ -1,5 +1,6 @@
 """The Python SDK, unchanged, in every version that marks a change of it."""
 
+import hashlib
 import ssl
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from client_runs import PYTHON_SDK, PYTHON_SDK_ASYNC, Client, Told, python_sdk, run_client
 from streamingstack_bench.scripted import Script
+from streamingstack_bench.wire_client import wire_client
 from websockets.asyncio.client import connect
 
 MODEL: dict[str, Any] = {"speech_model": "universal-streaming-english"}
@@ -127,3 +129,49 @@ async def test_versions_that_know_no_ws_complete_a_session_over_tls(
     # Their threads look for the end once a second each.
     completed(told, seconds=5)
     assert told.finals(formatted=True) == FINALS
+
+
+@pytest.mark.parametrize("version", WITH_A_SCHEME)
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["synchronous", "asynchronous"])
+async def test_older_versions_report_a_refusal_and_its_code(plain_stack: Any, version: str, asynchronous: bool) -> None:
+    client = python_sdk(version, asynchronous=asynchronous)
+    told = await run_client(
+        client, plain_stack.url, sample_rate=16_000, format_turns=True, max_turn_silence=-1, **MODEL
+    )
+    assert told.one("error")["code"] == 3006, told.log
+    assert told.of("begin") == []
+
+
+@pytest.mark.parametrize("version", WITH_A_SCHEME)
+async def test_older_versions_report_a_key_that_does_not_open(stack: Any, tmp_path: Path, version: str) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(f"{hashlib.sha256(b'another').hexdigest()} team\n")
+    async with stack(api_keys_file=keys) as running:
+        told = await run_client(python_sdk(version), running.url, key="mine", sample_rate=16_000, **MODEL)
+    assert told.one("error")["code"] == 1008, told.log
+    assert told.of("begin") == []
+
+
+@pytest.mark.parametrize("version", WITH_A_SCHEME)
+async def test_older_versions_report_that_there_is_no_room(stack: Any, version: str) -> None:
+    async with stack(max_sessions=1) as running, wire_client(running.url) as first:
+        await first.next()
+        told = await run_client(python_sdk(version), running.url, sample_rate=16_000, **MODEL)
+        assert await first.terminate() == (1000, "Session Ended")
+    assert told.one("error")["code"] == 3009, told.log
+    assert told.of("begin") == []
+
+
+@pytest.mark.parametrize("version", WITH_A_SCHEME)
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["synchronous", "asynchronous"])
+async def test_older_versions_end_a_turn_midway_and_change_the_configuration(
+    stack: Any, utterances: Path, version: str, asynchronous: bool
+) -> None:
+    client = python_sdk(version, asynchronous=asynchronous)
+    async with stack(Script.of(MANY)) as running:
+        told = await run_client(
+            client, running.url, audio=utterances, midway={"max_turn_silence": 3000}, sample_rate=16_000, **MODEL
+        )
+    assert told.of("error") == []
+    assert " ".join(told.finals(formatted=False)) == MANY
+    assert len(told.finals(formatted=False)) == 2

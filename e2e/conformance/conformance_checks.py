@@ -115,7 +115,7 @@ SECTIONS: dict[str, dict[int, str]] = {
         99: "`session_heartbeat`: the first `Heartbeat` after 4 to 7 s with three numbers; without it none in 20 s",
     },
     "Real clients": {
-        100: "The example client's flow ends by itself, with ends of turn",
+        100: "The example client's flow, not the original, on its websockets 15.0.1: ends by itself, with ends of turn",
         101: "The Python SDK: `Begin`, `Turn`, `Termination`, no error, disconnected within 3 s",
         102: "The JavaScript SDK over TLS: connected within a second, closed after `Termination`, no error",
         103: "The JavaScript SDK without a key that opens: rejected with 1008 after three attempts",

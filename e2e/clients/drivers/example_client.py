@@ -6,6 +6,7 @@ and is over when the server closes, however long that takes.
 
 import asyncio
 import json
+from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlencode
 
@@ -27,7 +28,7 @@ async def main() -> None:
         except ConnectionClosedOK:
             tell("closed", code=socket.close_code, reason=socket.close_reason)
         await writing
-    tell("completed")
+    tell("completed", websockets=version("websockets"))
 
 
 async def write(socket: ClientConnection, order: dict[str, Any]) -> None:

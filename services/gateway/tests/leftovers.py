@@ -11,9 +11,12 @@ from streamingstack_bench.wire_client import wire_client
 
 
 @contextlib.asynccontextmanager
-async def leaving_nothing(stack: Any) -> AsyncIterator[None]:
-    """At its end sessions, slots, tasks and file descriptors are as after one whole session, which opens the ways."""
-    async with wire_client(stack.url) as client:
+async def leaving_nothing(stack: Any, **query: Any) -> AsyncIterator[None]:
+    """At its end sessions, slots, tasks and file descriptors are as after one whole session, which opens the ways.
+
+    `query`: what that one asks for, see `wire_client`.
+    """
+    async with wire_client(stack.url, **query) as client:
         await client.audio(900)
         assert await client.terminate() == (1000, "Session Ended")
     await stack.is_empty()

@@ -1,40 +1,80 @@
-"""Five hundred clients at once, a megabyte in one frame, and clients that send anything at all."""
+"""Five hundred clients at once, more than there is room for, and a megabyte in one frame."""
 
 import asyncio
-import json
-import random
+import sys
+import time
 from typing import Any
 
+import httpx2
 import pytest
-from leftovers import leaving_nothing
-from streamingstack_bench.wire_client import WireClient, wire_client
-from websockets.exceptions import ConnectionClosed
+from conversations import Listening, speak
+from gateway_process import gateway_process
+from streamingstack_bench.scripted import Script
+from streamingstack_bench.scripted_process import scripted_process
+from streamingstack_bench.wire_client import wire_client
 
+CROWD = 500
+MODELS = '[{"speech_model": "universal-streaming-english", "route": "en-default"}]'
 LONG = 6000
 FINALS = ["hello there this is a test", "done"]
 
 
-async def test_five_hundred_sessions_open_at_once_and_all_are_served(stack: Any) -> None:
-    """All are open before any ends, and they end by and by: clients, gateway and recogniser share one process here."""
-    async with stack(max_sessions=500, capacity=500) as running, leaving_nothing(running):
-        open_, ending = asyncio.Barrier(500), asyncio.Semaphore(20)
+async def test_five_hundred_sessions_open_at_once_and_all_are_served_beside_a_neighbour_in_real_time() -> None:
+    """Gateway and recogniser are processes of their own; all 500 are open before any ends.
 
-        async def one(number: int) -> list[str]:
-            async with wire_client(running.url) as client:
-                begin = await client.next(120)
-                assert begin is not None
-                assert begin["type"] == "Begin"
-                await open_.wait()
-                assert number or running.sessions == 500
-                async with ending:
-                    if number % 10 == 0:
-                        await client.audio(LONG, chunk_ms=1000)
-                    await client.say("Terminate")
-                    assert await client.rest(120) == (1000, "Session Ended")
-            return client.finals
+    Each connects in the same moment as the others, so that the last `Begin` comes when the gateway has opened 500, and
+    this process has asked for as many: on two cores, two seconds, of which half a second is the gateway's from an
+    upgrade on. The bounds are of a machine that does other things, too. One that comes alone has it within the second.
+    """
+    script = Script.of("Hello there, this is a test. | | Done.")
+    async with (
+        scripted_process(script, capacity=600) as recogniser,
+        gateway_process(AAI_ASR_ENDPOINT=recogniser.endpoint, GATEWAY_MODELS=MODELS, MAX_SESSIONS="600") as gateway,
+        wire_client(f"ws://127.0.0.1:{gateway.port}") as neighbour,
+    ):
+        listening = Listening(neighbour)
+        speaking = asyncio.create_task(speak(neighbour, LONG))
+        crowd = Crowd(f"ws://127.0.0.1:{gateway.port}")
+        heard = await asyncio.gather(*(crowd.one(number) for number in range(CROWD)))
+        await speaking
+        await neighbour.say("Terminate")
+        assert await listening.end() == (1000, "Session Ended")
+        async with wire_client(crowd.url) as after:
+            assert (await after.next(1) or {})["type"] == "Begin"
+        async with httpx2.AsyncClient() as http:
+            told = (await http.get(f"http://127.0.0.1:{gateway.metrics_port}/metrics")).text
+    assert neighbour.finals == FINALS
+    assert heard == [FINALS if number % 10 == 0 else [] for number in range(CROWD)]
+    waits = sorted(crowd.waits)
+    marks = f"p50 {waits[CROWD // 2]:.2f} s, p95 {waits[CROWD * 95 // 100]:.2f} s, last {waits[-1]:.2f} s"
+    sys.stderr.write(f"{CROWD} at once: Begin after {marks}\n")
+    assert waits[-1] < 10, marks
+    assert f'streaming_gateway_begin_seconds_bucket{{le="2.0"}} {CROWD + 2}.0' in told, "of the gateway itself"
 
-        heard = await asyncio.gather(*(one(number) for number in range(500)))
-    assert heard == [FINALS if number % 10 == 0 else [] for number in range(500)]
+
+class Crowd:
+    """Clients that open together, and end by and by. `waits`: from the connection attempt to Begin, in seconds."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.waits: list[float] = []
+        self._open, self._ending = asyncio.Barrier(CROWD), asyncio.Semaphore(20)
+
+    async def one(self, number: int) -> list[str]:
+        """One session; every tenth of them speaks. What it heard."""
+        since = time.monotonic()
+        async with wire_client(self.url) as client:
+            begin = await client.next(60)
+            self.waits.append(time.monotonic() - since)
+            assert begin is not None
+            assert begin["type"] == "Begin"
+            await self._open.wait()
+            async with self._ending:
+                if number % 10 == 0:
+                    await client.audio(LONG, chunk_ms=1000)
+                await client.say("Terminate")
+                assert await client.rest(60) == (1000, "Session Ended")
+        return client.finals
 
 
 async def test_of_sixty_at_once_those_beyond_capacity_are_refused_and_nobody_else(stack: Any) -> None:
@@ -63,53 +103,3 @@ async def test_a_megabyte_in_one_frame_ends_its_own_session_only(plain_stack: An
         await other.audio(LONG)
         assert await other.terminate() == (1000, "Session Ended")
         assert other.finals == FINALS
-
-
-def anything(chance: random.Random) -> str | bytes:
-    """A frame: audio, noise, JSON that is nearly right, JSON that is not."""
-    kinds = ["Terminate", "ForceEndpoint", "KeepAlive", "UpdateConfiguration", "Bogus", "", "terminate"]
-    fields = ["max_turn_silence", "keyterms_prompt", "vad_threshold", "mode", "prompt", "format_turns", "type"]
-    values: list[Any] = [None, 0, -1, 10**400, 0.5, True, "x", "\ud800", [], {}, ["x"] * 101, "y" * 5000, [[[]]]]
-    match chance.randrange(8):
-        case 0:
-            return chance.randbytes(chance.randrange(4000))
-        case 1:
-            return bytes(2 * chance.randrange(800, 16_000))
-        case 2:
-            return "".join(chr(chance.randrange(32, 0x2FFF)) for _ in range(chance.randrange(60)))
-        case 3:
-            return "[" * chance.randrange(100_000)
-        case 4:
-            return json.dumps(chance.choice(values))
-        case _:
-            message = {"type": chance.choice(kinds)}
-            message |= {chance.choice(fields): chance.choice(values) for _ in range(chance.randrange(3))}
-            return json.dumps(message)
-
-
-async def fuzz(url: str, seed: int) -> int:
-    """Send until the server ends the session; returns the code it closed with."""
-    chance = random.Random(seed)
-    client: WireClient
-    async with wire_client(url) as client:
-        try:
-            for _ in range(60):
-                await client.connection.send(anything(chance))
-            await client.say("Terminate")
-            while True:
-                await asyncio.wait_for(client.connection.recv(), 20)
-        except ConnectionClosed:
-            return client.connection.close_code or 0
-
-
-async def test_clients_that_send_anything_end_by_code_and_harm_nobody(plain_stack: Any) -> None:
-    async with leaving_nothing(plain_stack), wire_client(plain_stack.url) as kept:
-        await kept.next()
-        codes: list[int] = []
-        for first in range(0, 200, 20):
-            codes += await asyncio.gather(*(fuzz(plain_stack.url, first + number) for number in range(20)))
-        await kept.audio(LONG)
-        assert await kept.terminate() == (1000, "Session Ended")
-        assert kept.finals == FINALS
-    assert set(codes) <= {1000, 3006, 3007}, sorted(set(codes))
-    assert 3006 in codes

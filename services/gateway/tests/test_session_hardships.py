@@ -1,16 +1,16 @@
 """Clients that vanish, do not read, or come in thousands: nothing is left behind, nobody else notices."""
 
 import asyncio
-import base64
 import contextlib
-import os
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx2
 import pytest
+from conversations import Listening
 from leftovers import leaving_nothing
+from raw_websocket import masked_text, upgrade
 from streamingstack_bench.scripted import Script
 from streamingstack_bench.wire_client import WireClient, wire_client
 from websockets.asyncio.client import connect
@@ -104,12 +104,12 @@ async def test_a_client_that_does_not_read_is_ended_and_harms_nobody(stack: Any)
                     await asyncio.sleep(0.01)
             sending = asyncio.create_task(speak(deaf))
             async with wire_client(running.url) as other:
-                await other.audio(3000)
-                await other.next()
-                async with asyncio.timeout(60):
-                    while running.sessions > 1:
-                        await asyncio.sleep(0.05)
-                assert await other.terminate() == (1000, "Session Ended")
+                listening = Listening(other)
+                spoken_ms = await speak_while(other, lambda: running.sessions > 1)
+                await other.say("Terminate")
+                assert await listening.end() == (1000, "Session Ended")
+            begun = sum(word.start_ms < spoken_ms for word in script.words)
+            assert " ".join(other.finals).lower() == " ".join(["unreadable"] * begun)
             async with httpx2.AsyncClient() as http:
                 assert (
                     'code="3005",model="universal-streaming-english",reason="slow_reader"} 1.0'
@@ -117,6 +117,17 @@ async def test_a_client_that_does_not_read_is_ended_and_harms_nobody(stack: Any)
                 )
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
+
+
+async def speak_while(client: WireClient, goes_on: Callable[[], bool]) -> int:
+    """In real time, for three seconds at least; returns the milliseconds that were said."""
+    said_ms = 0
+    async with asyncio.timeout(60):
+        while said_ms < 3000 or goes_on():
+            await client.audio(100)
+            said_ms += 100
+            await asyncio.sleep(0.1)
+    return said_ms
 
 
 async def speak(connection: Any) -> None:
@@ -192,20 +203,3 @@ async def drop(port: int, number: int) -> None:
         else:
             writer.close()
         await writer.wait_closed()
-
-
-async def upgrade(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A WebSocket by hand."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    key = base64.b64encode(os.urandom(16)).decode()
-    writer.write(
-        f"GET /v3/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nAuthorization: x\r\n"
-        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
-    )
-    await reader.readuntil(b"\r\n\r\n")
-    return reader, writer
-
-
-def masked_text(payload: bytes) -> bytes:
-    """A text frame of fewer than 126 bytes with a mask of zeros."""
-    return bytes([0x81, 0x80 | len(payload)]) + bytes(4) + payload

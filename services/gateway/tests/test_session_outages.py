@@ -2,12 +2,17 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
 import httpx2
+from streamingstack.asr.v1 import recognizer_pb2 as pb
+from streamingstack.asr.v1 import recognizer_pb2_grpc as rpc
 from streamingstack_bench.scripted import Script, serve_scripted
 from streamingstack_bench.wire_client import wire_client
 
+SECOND = 16_000
 SCRIPT = Script.of("Hello there, this is a test. | | Done.")
 
 
@@ -58,3 +63,44 @@ async def test_the_largest_backlog_ends_3005_where_backlogs_are_more_than_a_gate
             await small.audio(2500)
             assert await small.terminate() == (1000, "Session Ended")
         assert small.finals == ["hello there this is a test", "done"]
+
+
+class Senseless(rpc.RecognizerServiceServicer):  # type: ignore[misc]
+    """Hears `hello` in every first second, and after it a word without text."""
+
+    async def Recognize(self, requests: Any, context: Any) -> AsyncIterator[pb.RecognizeResponse]:
+        async for request in requests:
+            match request.WhichOneof("message"):
+                case "open":
+                    yield pb.RecognizeResponse(ready=pb.Ready(capacity=9, send_through_sample=10 * SECOND))
+                case "audio" if request.audio.first_sample >= SECOND:
+                    words = pb.Words(through_sample=SECOND, final=[pb.Word(text=" ", end_sample=SECOND)])
+                    yield pb.RecognizeResponse(words=words)
+                case "finalize":
+                    at, hello = request.finalize.at_sample, pb.Word(text="Hello", start_sample=1600, end_sample=8000)
+                    finalized = pb.Finalized(id=request.finalize.id, at_sample=at, words=[hello])
+                    yield pb.RecognizeResponse(finalized=finalized)
+
+
+async def test_a_recogniser_that_says_what_no_client_can_be_shown_is_left_and_after_six_the_session_ends_3005(
+    stack: Any,
+) -> None:
+    senseless = grpc.aio.server()
+    rpc.add_RecognizerServiceServicer_to_server(Senseless(), senseless)
+    port = senseless.add_insecure_port("127.0.0.1:0")
+    await senseless.start()
+    async with (
+        stack(asr_endpoint=f"127.0.0.1:{port}", check_contract=False) as running,
+        wire_client(running.url) as neighbour,
+        wire_client(running.url) as client,
+    ):
+        await neighbour.audio(900)
+        await client.audio(6000)
+        assert await client.rest() == (3005, "See Error message for details")
+        assert client.messages[-1]["error"] == "Session Cancelled: An error occurred"
+        assert await neighbour.terminate() == (1000, "Session Ended")
+        assert neighbour.finals == ["hello"]
+        async with httpx2.AsyncClient() as http:
+            told = (await http.get(running.metrics)).text
+    await senseless.stop(None)
+    assert 'gateway_recognizer_failovers_total{reason="contract",route="en-default"} 6.0' in told

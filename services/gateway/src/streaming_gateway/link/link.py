@@ -278,7 +278,8 @@ class RecognizerLink:
     def _give_up_on_poison(self, loss: StreamLost) -> None:
         """Audio that breaks every recogniser must not take them all away. Raises LinkLostError."""
         ledger = self._ledger
-        waiting = ledger.audio.end - ledger.processed > FRAME
+        # Who breaks the contract would break it again, whether audio waits or not.
+        waiting = ledger.audio.end - ledger.processed > FRAME or loss.reason == "contract"
         stuck = waiting and loss.reason != "draining" and ledger.processed <= self._lost_at_sample + SAMPLE_RATE
         self._fruitless = self._fruitless + 1 if stuck else 0
         self._lost_at_sample = ledger.processed

@@ -16,6 +16,7 @@ from streaming_gateway.link.endpoints import Endpoint
 from streaming_gateway.link.ledger import Ledger, Plan
 from streaming_gateway.link.pacing import Pacer
 from streaming_gateway.link.settings import LinkSettings
+from streaming_gateway.link.soundness import unsound
 
 _TICK_SECONDS = 0.25
 _FRAME_SLACK = 1600  # a recogniser may hold less than a frame back
@@ -158,6 +159,8 @@ class RecognizerStream:
             response = await self._read()
             if self._left.is_set():
                 raise StreamLost("draining")
+            if unsound(response, ledger.audio.end) is not None:
+                raise StreamLost("contract")
             kind = response.WhichOneof("message")
             if kind == "draining":
                 self.draining.set()
