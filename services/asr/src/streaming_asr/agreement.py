@@ -30,7 +30,7 @@ class Limits:
     # How far committing decodes lie apart.
     grid: int = GRID
     # Beyond this the window is moved on at the next pause; beyond `longest` at any boundary between words.
-    roomy: int = 12 * SAMPLE_RATE
+    roomy: int = 10 * SAMPLE_RATE
     # Heard words kept before the open ones: without them the model stumbles over a start in mid-sentence.
     context: int = 3 * SAMPLE_RATE
     pause: int = SAMPLE_RATE * 25 // 100

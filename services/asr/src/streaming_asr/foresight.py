@@ -14,14 +14,18 @@ from streaming_asr.endpointing import Endpointer
 from streaming_asr.engine import VAD_FRAME, Window
 
 T = TypeVar("T")
+# A checkpoint that is asked this soon in a silence makes decodes in it before that needless.
+SOON_MS = 240
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """The stream will close what it heard at position `at`; `voiced`: somebody spoke since it last did."""
+    """The stream will close what it heard at position `at`; `voiced`: somebody spoke since it last did; `scored`: the
+    score of that time will do."""
 
     at: int
     voiced: bool
+    scored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,11 @@ def next_stop(at: int, frame_start: int, *due: int | None) -> int:
     """
     stops = [frame_start + VAD_FRAME, (at // GLIMPSE + 1) * GLIMPSE]
     return min(stops + [max(position, at) for position in due if position is not None])
+
+
+def asked_soon(endpointer: Endpointer) -> bool:
+    """In a silence whose first checkpoint decodes the same in a moment, unless somebody speaks on."""
+    return not endpointer.speaking and endpointer.checkpoints_ms[0] <= SOON_MS
 
 
 def coming_asks(endpointer: Endpointer, standing: Standing, probabilities: Sequence[float], end: int) -> Iterator[Ask]:
@@ -76,9 +85,9 @@ def coming_asks(endpointer: Endpointer, standing: Standing, probabilities: Seque
             ahead.asked(due)
             voiced = undecoded = False
         if standing.finalize_at is not None and stop >= standing.finalize_at:
-            yield Ask(stop, voiced)
+            yield Ask(stop, voiced, scored=not voiced)
             return
-        if due == ahead.checkpoints_ms[-1] or (undecoded and stop % standing.grid == 0):
+        if due == ahead.checkpoints_ms[-1] or (undecoded and stop % standing.grid == 0 and not asked_soon(ahead)):
             return
         at = stop
 

@@ -121,7 +121,8 @@ class Hearing:
         """Have the engine begin with what `close` will need at a position whose audio is there."""
         if self._words is None or self._segment is None:
             return
-        self._early.begin("score", self._turn(self._segment, ask.at), self._engine.end_of_turn)
+        if not ask.scored:
+            self._early.begin("score", self._turn(self._segment, ask.at), self._engine.end_of_turn)
         start = self._words.coming_start(ask.at)
         if ask.voiced and start is not None:
             self._early.begin("words", self._window(start, ask.at), self._engine.decode)

@@ -17,7 +17,7 @@ from streaming_asr import replies
 from streaming_asr.agreement import GLIMPSE
 from streaming_asr.endpointing import Endpointer, Started, Stopped
 from streaming_asr.engine import SAMPLE_RATE, VAD_FRAME, EngineLostError, VoiceActivity, Window, WindowEngine
-from streaming_asr.foresight import coming_asks, next_stop, waited_for
+from streaming_asr.foresight import asked_soon, coming_asks, next_stop, waited_for
 from streaming_asr.frames import Frames
 from streaming_asr.hearing import Hearing
 from streaming_asr.inbox import HalfClosed, Inbox
@@ -26,8 +26,6 @@ from streaming_asr.replies import Offer
 CREDIT = 2 * SAMPLE_RATE
 RENEW_AFTER = CREDIT // 2
 PROGRESS_SECONDS = 0.8  # the contract asks for one a second at least
-# A checkpoint that is asked this soon in a silence makes a glimpse in it needless.
-SOON_MS = 240
 
 log = get_logger(__name__)
 
@@ -128,7 +126,7 @@ class RecognitionStream:
         if at % GLIMPSE == 0 and at != self._at:
             if at > self._emit_after:
                 await self._decode_on_grid(at)
-            elif at % self._hearing.grid == 0 and at > self._emit_after - self._hearing.grid:
+            elif at % self._hearing.grid == 0 and at > self._emit_after - self._hearing.grid and not self._soon_asked:
                 await self._hearing.hear_again(at)
 
     # -- voice activity -----------------------------------------------------------------------------------------
@@ -229,11 +227,9 @@ class RecognitionStream:
     async def _decode_on_grid(self, at: int) -> None:
         commits = at % self._hearing.grid == 0
         window = self._hearing.window(at) if commits or not self._bulk else None  # nobody reads its tentative words
-        if window is None:
+        if window is None or self._soon_asked:
             return
         if not commits:
-            if not self._endpointer.speaking and self._endpointer.checkpoints_ms[0] <= SOON_MS:
-                return  # a checkpoint decodes the same in a moment
             if self._side is None or self._side.done():
                 self._side = asyncio.create_task(self._glimpse(window, at, self._endpointer.next_segment))
             return
@@ -241,6 +237,10 @@ class RecognitionStream:
         if final or tentative:
             segment = self._endpointer.next_segment
             await self._emit(at, replies.words(segment, at, final, tentative, self._hearing.eot_score))
+
+    @property
+    def _soon_asked(self) -> bool:
+        return not self._bulk and asked_soon(self._endpointer)
 
     async def _glimpse(self, window: Window, at: int, segment: int) -> None:
         """Tentative words on the side; dropped when the stream has gone on to something newer."""
