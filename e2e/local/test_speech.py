@@ -199,7 +199,7 @@ async def test_a_prompt_steers_universal_3_as_well(local_stack: LocalStack) -> N
     pcm, model = pcm_of(RECORDING), "universal-3-5-pro"
     client = await heard(local_stack, pcm, speech_model=model, prompt="A talk about the village of Helstone.")
     assert " ".join(client.finals).rstrip(".").endswith("Helstone")
-    assert wrong(SAID, client) <= 0.15
+    assert wrong(SAID, client) <= 0.2
 
 
 @pytest.mark.parametrize(
