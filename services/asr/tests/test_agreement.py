@@ -52,6 +52,7 @@ class Oracle:
 class Heard:
     final: list[HeardWord] = field(default_factory=list)
     windows: list[tuple[int, int]] = field(default_factory=list)
+    closings: list[tuple[int, int]] = field(default_factory=list)
     most_tentative: int = 0
 
 
@@ -61,8 +62,10 @@ def stream(words: Sequence[HeardWord], *, end: int, segment_pause: int = 400 * M
     segment = SegmentWords(replacing=False, start=0, floor=0)
     closes = pauses(words, end)
     for at in sorted({*range(GRID, end, GRID), *closes}):
-        begin = segment.window_start(at)
-        heard.windows.append((begin, at))
+        if at not in closes:
+            segment.begin_grid()
+        begin = segment.closing_start(at) if at in closes else segment.window_start(at)
+        (heard.closings if at in closes else heard.windows).append((begin, at))
         hypothesis = oracle.hear(begin, at)
         if at not in closes:
             final, tentative = segment.commit(hypothesis, at)
@@ -124,6 +127,22 @@ def test_a_minute_without_a_pause_is_final_within_two_grid_steps_and_a_second() 
         settled = [spoken for spoken in words if spoken.end < at - 2 * GRID - SAMPLE_RATE]
         assert len(segment.final) >= len(settled)
     assert texts(segment.final) == texts(words)[: len(segment.final)]
+
+
+def test_a_close_takes_what_open_words_and_their_context_need_and_the_decode_before_does_not_change_that() -> None:
+    words = script([(0, 300)] * 100)
+    oracle, segment = Oracle(words), SegmentWords(replacing=False, start=0, floor=0)
+    for at in range(GRID, words[-1].end, GRID):
+        begin = segment.window_start(at)
+        segment.begin_grid()
+        coming = segment.coming_start(at)
+        segment.commit(oracle.hear(begin, at), at)
+        closing = segment.closing_start(at + GRID - 1)
+        assert coming in (closing, None)
+        assert segment.window_start(at) <= closing
+        assert at + GRID - closing < 8 * SAMPLE_RATE
+        if at > 10 * SAMPLE_RATE:
+            assert coming == closing
 
 
 def test_words_are_final_only_when_two_decodes_agree() -> None:

@@ -1,12 +1,12 @@
 """What is asked of the engine, and what becomes of its answers."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from streaming_asr.agreement import GRID
 from streaming_asr.endpointing import Segment
 from streaming_asr.engine import SAMPLE_RATE, HeardWord, Hypothesis, Window
-from streaming_asr.hearing import SURELY_VOICED, Hearing
+from streaming_asr.hearing import SURELY_SPOKEN, SURELY_VOICED, Hearing
 from streaming_asr.inbox import Recording
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 
@@ -158,12 +158,29 @@ async def shown(hearing: Hearing, at: int) -> tuple[list[str], list[str], list[s
         (FRAMES, True, []),  # SpeechStarted is for words alone
     ],
 )
-async def test_doubted_words_are_shown_where_voice_activity_is_sure_and_are_never_final(
+async def test_doubted_words_are_shown_where_voice_activity_is_sure_and_are_not_final(
     voiced: int, replacing: bool, seen: list[str]
 ) -> None:
     hearing = listening(InNoise(), voiced=voiced, replacing=replacing)
     assert await shown(hearing, 6 * SAMPLE_RATE) == (seen, [], seen)
     assert await hearing.close(7 * SAMPLE_RATE) == []
+
+
+@pytest.mark.parametrize("replacing", [False, True])
+@pytest.mark.parametrize("forced", [False, True])
+async def test_whoever_spoke_for_a_second_is_not_taken_for_silence_at_a_close(replacing: bool, forced: bool) -> None:
+    for voiced, final in ((SURELY_SPOKEN - 1, []), (SURELY_SPOKEN, ["whispered"])):
+        hearing = listening(InNoise(), voiced=voiced, replacing=replacing)
+        assert [word.text for word in await hearing.close(7 * SAMPLE_RATE, forced=forced)] == final
+
+
+async def test_a_segment_that_has_words_gets_no_doubted_ones_at_its_close() -> None:
+    engine = InNoise(Hypothesis((HEARD,)))
+    hearing = listening(engine, voiced=SURELY_SPOKEN)
+    assert [word.text for word in await hearing.close(5 * SAMPLE_RATE)] == ["spoken"]
+    engine.heard = Hypothesis(doubted=(replace(DOUBTED, start=6 * SAMPLE_RATE, end=7 * SAMPLE_RATE),))
+    hearing.voiced()
+    assert await hearing.close(8 * SAMPLE_RATE) == []
 
 
 async def test_a_new_segment_counts_its_voice_anew() -> None:

@@ -33,6 +33,8 @@ class Limits:
     roomy: int = 10 * SAMPLE_RATE
     # Heard words kept before the open ones: without them the model stumbles over a start in mid-sentence.
     context: int = 3 * SAMPLE_RATE
+    # The window of a close may begin this much before that context, where a longer pause is.
+    reach: int = SAMPLE_RATE
     pause: int = SAMPLE_RATE * 25 // 100
     # A window that begins at a word takes this much of the pause before it.
     lead: int = SAMPLE_RATE * 2 // 10
@@ -89,6 +91,7 @@ class SegmentWords:
         self._start = self._own_start = max(start, floor)
         if (near := self._context_start(start)) is not None:
             self._start = near
+        self._near = self._next_near = 0  # where a close may begin until the next grid position, and after it
         self._open: list[HeardWord] = []
         self._owed: list[HeardWord] = []  # final, but not said yet
 
@@ -109,10 +112,19 @@ class SegmentWords:
             old = sum(word.end <= at - self._limits.edge for word in known)
             self.final, self._open = known[:old], [word for word in known[old:] if word.start < at]
             self._move_on(at)
+            self.begin_grid()
+            self._next_near = self._near_start(at)
         self.final, self._open = known, []
 
+    def begin_grid(self) -> None:
+        """A decode at a grid position begins. It changes nothing about a close before the next grid position, which can
+        be decoded beside it."""
+        self._near = self._next_near
+
     def coming_start(self, at: int) -> int | None:
-        """What `window_start` is going to give soon, at `at`; None where the decode under way may move it."""
+        """What `closing_start` is going to give soon, at `at`; None where the decode under way may change it."""
+        if self._near > self._start:
+            return self._near
         slides = at + self._limits.grid - self._start > self._limits.longest
         moves = slides or self._roomy_start(at) is not None
         return None if moves else self._start
@@ -123,17 +135,22 @@ class SegmentWords:
             self._owed += self._slide(at - self._limits.longest, at)
         return self._start
 
+    def closing_start(self, at: int) -> int:
+        """Where the window of a close at `at` begins: as late as open words leave it, since somebody waits for it."""
+        return max(self.window_start(at), self._near)
+
     def commit(self, hypothesis: Hypothesis, at: int) -> tuple[list[HeardWord], list[HeardWord]]:
         """Take the decode at grid position `at`: the words that became final, and the tentative ones.
 
         For replacing models none become final and the tentative ones are the whole segment.
         """
-        fresh = self._fresh(hypothesis, at)
+        fresh = self._fresh(hypothesis, at, self._start)
         agreed = [] if self._replacing else self._agreed(fresh, at)
         self.final += agreed
         self._open = fresh[len(agreed) :]
         new = [*self._owed, *agreed, *self._move_on(at)]
         self._owed = []
+        self._next_near = self._near_start(at)
         if at - self._earliest >= self._limits.unheard:
             self.drop_context()
         if self._replacing:
@@ -142,7 +159,7 @@ class SegmentWords:
 
     def glimpse(self, hypothesis: Hypothesis, at: int) -> list[HeardWord]:
         """The tentative words that a decode at `at` shows; changes nothing."""
-        fresh = self._fresh(hypothesis, at)
+        fresh = self._fresh(hypothesis, at, self._start)
         return [*self.final, *fresh] if self._replacing else [*self._owed, *fresh]
 
     def close(self, hypothesis: Hypothesis, at: int) -> list[HeardWord]:
@@ -150,7 +167,7 @@ class SegmentWords:
 
         For replacing models: the whole segment, and nothing joins.
         """
-        fresh = self._fresh(hypothesis, at)
+        fresh = self._fresh(hypothesis, at, self.closing_start(at))
         if self._replacing:
             self._open = fresh
             return [*self.final, *fresh]
@@ -184,12 +201,12 @@ class SegmentWords:
         ]
         return next((begin for begin in pauses if start - self._limits.before <= begin < start), None)
 
-    def _fresh(self, hypothesis: Hypothesis, at: int) -> list[HeardWord]:
-        """The hypothesis' words of this segment that are not final yet."""
+    def _fresh(self, hypothesis: Hypothesis, at: int, window_start: int) -> list[HeardWord]:
+        """The words of this segment that are not final yet in the hypothesis of a window that begins so."""
         heard = [replace(word, end=min(max(word.end, word.start), at)) for word in hypothesis.words if word.start < at]
         known = [*self._before, *self.final]
-        fresh = splice(known, heard, window_start=self._start)
-        fresh = fresh[self._shifted(known, heard[: len(heard) - len(fresh)], fresh) :]
+        fresh = splice(known, heard, window_start=window_start)
+        fresh = fresh[self._shifted(known, heard[: len(heard) - len(fresh)], fresh, window_start) :]
         return [self._placed(word) for word in fresh if self._is_ours(word)]
 
     def _placed(self, word: HeardWord) -> HeardWord:
@@ -218,12 +235,14 @@ class SegmentWords:
             count += 1
         return list(fresh[:count])
 
-    def _shifted(self, known: Sequence[HeardWord], old: Sequence[HeardWord], fresh: Sequence[HeardWord]) -> int:
+    def _shifted(
+        self, known: Sequence[HeardWord], old: Sequence[HeardWord], fresh: Sequence[HeardWord], window_start: int
+    ) -> int:
         """Number of fresh words that are the last known ones, heard again but later than `splice` looks for them.
 
         The times of a first hypothesis are rough. A true repetition is heard twice: its first saying is among `old`.
         """
-        if not known or known[-1].start < self._start or (old and same_word(old[-1].text, known[-1].text)):
+        if not known or known[-1].start < window_start or (old and same_word(old[-1].text, known[-1].text)):
             return 0
         for count in range(min(MOST_SHIFTED, len(known), len(fresh)), 0, -1):
             pairs = zip(known[-count:], fresh[:count], strict=True)
@@ -247,6 +266,14 @@ class SegmentWords:
         open_from = self._open[0].start if self._open else at
         pauses = self._gaps(self.final[-SEEN_WORDS:], self._start + 1, open_from - self._limits.context)
         return max(pauses)[1] if pauses and max(pauses)[0] >= self._limits.pause else None
+
+    def _near_start(self, at: int) -> int:
+        """Where a window begins that holds the open words and their context, and little more; 0: nowhere."""
+        if self._replacing:
+            return 0
+        latest = (self._open[0].start if self._open else at) - self._limits.context
+        gaps = self._gaps(self.final[-SEEN_WORDS:], latest - self._limits.reach, latest)
+        return max(gaps)[1] if gaps else 0
 
     def _slide(self, earliest: int, at: int) -> list[HeardWord]:
         """Move the start to `earliest` or a little later; settle what loses its context: it was heard better now.

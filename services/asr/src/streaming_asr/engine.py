@@ -35,8 +35,8 @@ class HeardWord:
 class Hypothesis:
     """Everything the engine heard in one window; `language` is ISO 639-1 or empty.
 
-    `doubted` are words that the engine would rather take for silence: never final, but fit to be shown where voice
-    activity is sure that somebody speaks. Where there are any, `words` is empty.
+    `doubted` are words that the engine would rather take for silence: fit to be shown where voice activity is sure that
+    somebody speaks, and final where nothing else is heard of a long voice. Where there are any, `words` is empty.
     """
 
     words: tuple[HeardWord, ...] = ()

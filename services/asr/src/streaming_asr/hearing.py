@@ -22,6 +22,8 @@ END_OF_TURN_AUDIO = 8 * SAMPLE_RATE
 KEPT_AUDIO = 6 * SAMPLE_RATE
 # With so many frames of voice in a segment, the engine's doubt whether anybody speaks is overruled: half a second.
 SURELY_VOICED = SAMPLE_RATE // 2 // VAD_FRAME
+# With so many, a second, it is overruled for final words too, where a segment would be closed without any.
+SURELY_SPOKEN = SAMPLE_RATE // VAD_FRAME
 
 
 class Hearing:
@@ -121,7 +123,7 @@ class Hearing:
         """Have the engine begin with what `close` will need at a position whose audio is there."""
         if self._words is None or self._segment is None:
             return
-        if not ask.scored:
+        if ask.voiced or not ask.forced:
             self._early.begin("score", self._turn(self._segment, ask.at), self._engine.end_of_turn)
         start = self._words.coming_start(ask.at)
         if ask.voiced and start is not None:
@@ -157,13 +159,16 @@ class Hearing:
                 self.eot_score = await self._score(turn)
             self._scored = True
             return self._index.final(self._closing if self._replacing else [])
-        window = self._window(self._words.window_start(at), at)
+        window = self._window(self._words.closing_start(at), at)
         words = self._early.finish("words", window, self._engine.decode)
         self.last, self.eot_score = await asyncio.gather(words, self._score(turn))
         self._scored = True
         self._closing = self._words.close(self.last, at)
         if self._words.drop_context():
             self.last = await self._engine.decode(self._window(self._words.window_start(at), at))
+            self._closing = self._words.close(self.last, at)
+        if self.last.doubted and self._words.unheard and self._voiced_frames >= SURELY_SPOKEN:
+            self.last = replace(self.last, words=self.last.doubted)
             self._closing = self._words.close(self.last, at)
         self._voiced_since_close = self._voiced_since_grid = False
         return self._index.final(self._closing)
@@ -181,6 +186,7 @@ class Hearing:
         """Decode at grid position `at`: the words that became final, and the tentative ones. Raises EngineLostError."""
         assert self._words is not None, "a window is of an open segment"
         self._voiced_since_grid = False
+        self._words.begin_grid()
         self.last = await self._engine.decode(window)
         doubted = self._doubted(self.last, at)
         final, tentative = self._words.commit(self.last, at)
@@ -204,9 +210,9 @@ class Hearing:
         return self._doubted(hypothesis, at) or self._words.glimpse(hypothesis, at)
 
     def _doubted(self, hypothesis: Hypothesis, at: int) -> list[HeardWord]:
-        """The first words of a segment that only voice activity is sure of, to be shown and no more: in noise the
-        engine takes the first seconds for silence. Replacing models announce a voice with their first words, and
-        interrupt whoever speaks; they wait for the engine."""
+        """The first words of a segment that only voice activity is sure of, to be shown: in noise the engine takes the
+        first seconds for silence. Replacing models announce a voice with their first words, and interrupt whoever
+        speaks; they wait for the engine."""
         assert self._words is not None, "a hypothesis is of an open segment"
         if self._replacing or not self._words.unheard or self._voiced_frames < SURELY_VOICED:
             return []
