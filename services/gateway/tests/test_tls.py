@@ -4,11 +4,13 @@ import asyncio
 import json
 import socket
 import ssl
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+import yaml
 from pydantic import ValidationError
 from streaming_gateway.settings import GatewaySettings
 from streaming_gateway.tls import ServingCertificate
@@ -55,6 +57,29 @@ async def test_a_session_over_wss_and_health_over_https(stack: Any, authority: t
             assert json.loads(await connection.recv())["type"] == "Termination"
         with pytest.raises(ssl.SSLError):
             await connect(url, ssl=ssl.create_default_context())
+
+
+async def test_the_override_of_a_compose_project_in_the_docs_names_what_the_gateway_reads_and_sees_its_health(
+    stack: Any, authority: trustme.CA, tmp_path: Path
+) -> None:
+    page = Path(__file__).parents[3] / "docs/compose.md"
+    block = page.read_text().split("```yaml\n")[1].split("```")[0]
+    service = yaml.safe_load(block)["services"]["streaming-api"]
+    aliases = {str(field.validation_alias) for field in GatewaySettings.model_fields.values()}
+    assert set(service["environment"]) <= aliases
+    certificate, key = write(tmp_path, authority.issue_cert("localhost"))
+    kind, _python, *program = service["healthcheck"]["test"]
+    assert kind == "CMD"
+    async with stack(tls_cert_file=certificate, tls_key_file=key) as running:
+        asked = [argument.replace("127.0.0.1:8080", f"127.0.0.1:{running.running.port}") for argument in program]
+        assert asked != program
+        assert await _status(asked) == 0
+    assert await _status(asked) != 0
+
+
+async def _status(arguments: list[str]) -> int:
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stderr=asyncio.subprocess.DEVNULL)
+    return await process.wait()
 
 
 async def test_a_renewed_certificate_is_shown_to_new_clients_and_open_sessions_go_on(
