@@ -10,7 +10,7 @@ from streaming_asr.engine import SAMPLE_RATE, Pcm
 from streaming_asr.whisper.groups import each, split_evenly, together
 from streaming_asr.whisper.guards import is_silence, token_budget, words_kept
 from streaming_asr.whisper.prompts import MOST_CONTEXT_TOKENS, MOST_KEYTERM_TOKENS, context_tokens
-from streaming_asr.whisper.words import FRAME, TimedWord, timed_words
+from streaming_asr.whisper.words import FRAME, TimedWord, lost_sound, timed_words
 from streaming_asr.windows import FLOOR, LENGTHS, LONGEST, declared_length, padded
 
 SECOND = SAMPLE_RATE
@@ -88,6 +88,24 @@ def test_repeating_oneself_is_speech_but_going_round_and_round_is_a_loop(texts: 
 
 def test_two_short_words_at_the_end_are_no_crammed_tail() -> None:
     assert words_kept(["it", "is", "I"], [(0, 4000), (4000, 4320), (4320, 5000)]) == 3
+
+
+@pytest.mark.parametrize(
+    ("ends", "silent", "lost"),
+    [
+        ([0.5, 7.9], (0.0, 0.0), False),
+        ([0.5, 5.9], (0.0, 0.0), True),
+        ([0.5, 6.1], (0.0, 0.0), False),  # a word or two may be missing
+        ([0.5, 2.0], (2.0, 7.0), False),  # a pause is no sound
+        ([], (0.0, 0.0), True),
+        ([], (1.0, 8.0), False),
+    ],
+)
+def test_two_seconds_of_sound_behind_the_last_word_are_lost(
+    ends: list[float], silent: tuple[float, float], lost: bool
+) -> None:
+    words = [TimedWord("word", int(end * SECOND) - 4000, int(end * SECOND), 0.9) for end in ends]
+    assert lost_sound(words, sounding_pcm(8.0, silent=silent)) is lost
 
 
 def test_silence_is_what_the_model_holds_for_silence_and_cannot_read() -> None:

@@ -7,7 +7,7 @@ CTranslate2 lets texts of different lengths change each other's times.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from streaming_asr.whisper.guards import is_silence, token_budget
 from streaming_asr.whisper.languages import likeliest, spoken_languages
 from streaming_asr.whisper.prompts import context_tokens
 from streaming_asr.whisper.settings import Settings
-from streaming_asr.whisper.words import TimedWord, timed_words
+from streaming_asr.whisper.words import TimedWord, lost_sound, timed_words
 
 MEL_HOP = 160  # samples of one feature frame
 
@@ -93,10 +93,21 @@ class WhisperModel:
         return len(request.pcm), len(self._context(request)), request.tentative
 
     def decode(self, requests: Sequence[Request]) -> list[Heard]:
-        """Hear windows of one shape; each as if it were alone."""
+        """Hear windows of one shape; each as if it were alone.
+
+        A prompt makes the model end early at times, after a keyterm that nobody said: then it is asked without.
+        """
         features = [self._mel(request.pcm) for request in requests]
         encoded = self._encode(features)
         spoken = [self._language(one, request) for one, request in zip(encoded, requests, strict=True)]
+        heard = self._generate(requests, encoded, spoken)
+        for place, request in enumerate(requests):
+            if self._context(request) and lost_sound(heard[place].words, request.pcm[: request.samples]):
+                alone = [replace(request, prompt="", keyterms=())]
+                [heard[place]] = self._generate(alone, [encoded[place]], [spoken[place]])
+        return heard
+
+    def _generate(self, requests: Sequence[Request], encoded: Sequence[Any], spoken: Sequence[_Spoken]) -> list[Heard]:
         prompts = [
             [*self._context(request), *tokenizer.sot_sequence, tokenizer.no_timestamps]
             for request, tokenizer in ((r, self._tokenizer(s.language)) for r, s in zip(requests, spoken, strict=True))

@@ -20,6 +20,8 @@ APPENDED = "\"'.。,，!！?？:：”)]}、»…"
 LONGEST_MEDIAN = 0.7 * 16_000
 LONG_WORD = 8_000  # samples: longer ones are looked at for pauses
 QUIET_FACTOR, SOFT_FACTOR = 4.0, 0.05
+# As much sound behind the last word tells that the model has stopped in mid-speech.
+LOST_SOUND = 2 * 16_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,12 @@ def sounding(pcm: Pcm) -> NDArray[np.bool_]:
     quiet, loud = np.percentile(level, [10, 95])
     heard: NDArray[np.bool_] = level >= max(min(QUIET_FACTOR * quiet, loud / 2), loud * SOFT_FACTOR)
     return heard
+
+
+def lost_sound(words: Sequence[TimedWord], pcm: Pcm) -> bool:
+    """Whether much of `pcm` sounds, and none of the words are there: behind the last one, or anywhere without any."""
+    after = words[-1].end // FRAME if words else 0
+    return int(np.count_nonzero(sounding(pcm)[after:])) * FRAME >= LOST_SOUND
 
 
 def _where_sound_is(words: Sequence[TimedWord], sound: NDArray[np.bool_]) -> list[TimedWord]:
