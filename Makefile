@@ -90,8 +90,8 @@ types:  ## Of check: mypy, sources and all tests but those of bench and load_bal
 	@mypy --no-error-summary $(SOURCES) $(TYPED_TESTS)
 	@mypy --no-error-summary e2e/kubernetes e2e/chaos # apart, as the next: each has a conftest of its own
 	@MYPYPATH=services/gateway/tests mypy --no-error-summary services/gateway/tests e2e/conformance
-	@MYPYPATH=services/gateway/tests mypy --no-error-summary --exclude '/(drivers|node_modules)/' e2e/clients # drivers have what they import elsewhere
-	@MYPYPATH=services/gateway/tests mypy --no-error-summary services/sync_api/tests
+	@MYPYPATH=services/gateway/tests:services/sync_api/tests mypy --no-error-summary --exclude '/(drivers|node_modules)/' e2e/clients # drivers have what they import elsewhere
+	@MYPYPATH=services/gateway/tests:services/sync_api/tests mypy --no-error-summary services/sync_api/tests
 
 imports:  ## Of check: which room may import which
 	@echo 'check: import rules'

@@ -142,6 +142,31 @@ async def test_older_versions_report_a_refusal_and_its_code(plain_stack: Any, ve
     assert told.of("begin") == []
 
 
+@pytest.mark.parametrize("version", OVER_TLS)
+async def test_versions_that_know_no_ws_report_a_refusal_and_its_code(
+    stack: Any, certificates: Any, tmp_path: Path, utterances: Path, version: str
+) -> None:
+    """Their reader reports it, and their writer as soon as it has something to send; where their last message slips in
+    before the close, that writer waits for ever. So they speak meanwhile, as they would."""
+    keys = tmp_path / "keys"
+    keys.write_text(f"{hashlib.sha256(b'mine').hexdigest()} team max_new_per_minute=1\n")
+    model: dict[str, Any] = {} if version in WITHOUT_MODELS else MODEL
+    async with stack(api_keys_file=keys, **certificates.settings) as running:
+
+        async def told(key: str = "mine", **parameters: Any) -> Told:
+            address = running.url.removeprefix("ws://")
+            said: dict[str, Any] = {"audio": utterances, "speed": 6, "authority": certificates.authority}
+            said |= {"sample_rate": 16_000, **model, **parameters}
+            return await run_client(python_sdk(version), address, key=key, **said)
+
+        refused = {3006: await told(max_turn_silence=-1), 1008: await told(key="yours")}
+        assert (await told()).one("begin")["id"]
+        refused[3009] = await told()
+    for code, one in refused.items():
+        assert {error["code"] for error in one.of("error")} == {code}, one.log
+        assert (one.code, one.of("begin")) == (0, [])
+
+
 @pytest.mark.parametrize("version", WITH_A_SCHEME)
 async def test_older_versions_report_a_key_that_does_not_open(stack: Any, tmp_path: Path, version: str) -> None:
     keys = tmp_path / "keys"

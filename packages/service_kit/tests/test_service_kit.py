@@ -1,7 +1,6 @@
 """What every service shares."""
 
 import asyncio
-import contextlib
 import errno
 import json
 import os
@@ -9,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx2
@@ -23,9 +21,6 @@ from service_kit.logs import get_logger
 from service_kit.outages import Outage
 from service_kit.settings import ServiceSettings, load_settings
 from service_kit.watched_file import WatchedFile
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 
 class Example(ServiceSettings):
@@ -240,64 +235,3 @@ def test_a_changed_file_that_is_wrong_is_told_once_and_not_read_again(tmp_path: 
     file.write_text("one")
     assert [watched.content() for _ in range(3)] == [1, 1, 1]
     assert read == ["1", "one"]
-
-
-HALF_OPEN = [b"", b"GET /metrics HT", b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-More: "]
-ONE_REQUEST = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-@pytest.mark.parametrize("sent", [*HALF_OPEN, *(ONE_REQUEST + half for half in HALF_OPEN)])
-async def test_a_client_that_ends_no_request_is_hung_up_on(sent: bytes) -> None:
-    """Also one that goes on by a byte at a time, and one that was answered before."""
-    async with serve_http(metrics_app(CollectorRegistry()), "127.0.0.1", 0, head_seconds=1.0) as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(sent)
-        began = time.monotonic()
-
-        async def trickle() -> None:
-            while True:
-                await asyncio.sleep(0.2)
-                writer.write(b"x")
-
-        slowly = asyncio.create_task(trickle()) if sent.endswith(b": ") else None
-        async with asyncio.timeout(10):
-            with contextlib.suppress(ConnectionError):
-                while await reader.read(65536):
-                    pass
-        assert time.monotonic() - began > 0.5
-        writer.close()
-        if slowly is not None:
-            slowly.cancel()
-            await asyncio.gather(slowly, return_exceptions=True)
-
-
-async def test_a_request_whose_answer_takes_long_is_not_hung_up_on() -> None:
-    async def slow(_: Request) -> Response:
-        await asyncio.sleep(1.0)
-        return Response("done")
-
-    app = metrics_app(CollectorRegistry(), Route("/slow", slow))
-    async with (
-        serve_http(app, "127.0.0.1", 0, head_seconds=0.3) as port,
-        httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
-    ):
-        for _ in range(2):
-            assert (await client.get("/slow")).text == "done"
-
-
-async def test_a_client_whose_machine_is_gone_is_found_out() -> None:
-    """By the kernel: an idle connection is asked whether it lives, first within 20 s."""
-    async with serve_http(metrics_app(CollectorRegistry()), "127.0.0.1", 0) as port:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        async with asyncio.timeout(5):
-            while not (timers := keepalive_timers(port)):
-                await asyncio.sleep(0.01)
-        assert all(0 < seconds <= 20 for seconds in timers)
-        writer.close()
-
-
-def keepalive_timers(port: int) -> list[float]:
-    """Seconds until the kernel asks, of each established connection to a port of this machine; see proc(5)."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    established = [row[5] for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01"]
-    return [int(timer[3:], 16) / os.sysconf("SC_CLK_TCK") for timer in established if timer.startswith("02")]

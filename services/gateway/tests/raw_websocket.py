@@ -1,12 +1,35 @@
-"""A WebSocket by hand, for frames that no library sends."""
+"""A WebSocket by hand, for frames that no library sends, and for clients that read nothing."""
 
 import asyncio
 import base64
+import contextlib
 import os
+import socket
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlencode
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+UPGRADE = (
+    b"GET /v3/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nAuthorization: small\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+SMALL_BUFFER = 4096
+
+
+@contextlib.asynccontextmanager
+async def raw_client(port: int, sent: bytes) -> AsyncIterator[socket.socket]:
+    """A connection on which nothing is done but what the test does: no pings answered, nothing read."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+    made.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(made, ("127.0.0.1", port))
+    await loop.sock_sendall(made, sent)
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 async def upgrade(port: int, **query: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

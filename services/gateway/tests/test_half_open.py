@@ -6,37 +6,17 @@ import hashlib
 import resource
 import socket
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from leftovers import leaving_nothing
+from raw_websocket import UPGRADE, raw_client
 from streamingstack_bench.wire_client import wire_client
 
-UPGRADE = (
-    b"GET /v3/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nAuthorization: small\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-)
 # Masked with zeros, as many as fit, each as long as they may be.
 PINGS = (bytes([0x89, 0x80 | 125]) + bytes(4 + 125)) * 31
-SMALL_BUFFER = 4096
-
-
-@contextlib.asynccontextmanager
-async def raw_client(port: int, sent: bytes) -> AsyncIterator[socket.socket]:
-    """A connection on which nothing is done but what the test does: no pings answered, nothing read."""
-    made = socket.socket()
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
-    made.setblocking(False)
-    loop = asyncio.get_running_loop()
-    await loop.sock_connect(made, ("127.0.0.1", port))
-    await loop.sock_sendall(made, sent)
-    try:
-        yield made
-    finally:
-        made.close()
 
 
 async def first(running: Any, key: str = "small") -> str:

@@ -8,14 +8,13 @@ import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
+from scripted_sync_api import ENGLISH, MULTILINGUAL, UNIVERSAL_3
 from stack_model.catalogue import parse_models
 from streaming_sync_api.audio import Lengths, read_recording
 from streaming_sync_api.choice import Models, steering
 from streaming_sync_api.config import TranscribeConfig, read_config
 from streaming_sync_api.form import FormReader
 from streaming_sync_api.problems import SyncProblem
-
-from .conftest import ENGLISH, MULTILINGUAL, UNIVERSAL_3
 
 LENGTHS = Lengths(80, 120_000)
 
@@ -53,6 +52,7 @@ def test_a_form_is_the_same_however_it_is_cut(audio: bytes, cuts: list[int]) -> 
         (FORM, part("other", b"x") + END, 400),
         (FORM, part("audio", bytes(2000)) + END, 413),
         (FORM, b"--bound\r\n" + b"x" * 900, 400),
+        ("multipart/form-data; boundary=" + "b" * 257, b"", 400),
     ],
 )
 def test_what_is_no_form_is_refused(content_type: str, body: bytes, status: int) -> None:
@@ -64,6 +64,14 @@ def test_what_is_no_form_is_refused(content_type: str, body: bytes, status: int)
     with pytest.raises(SyncProblem) as refused:
         read()
     assert refused.value.status == status
+
+
+def test_a_form_has_at_most_a_hundred_parts() -> None:
+    reader = FormReader(FORM, 10_000)
+    reader.feed(b"--bound\r\n\r\n\r\n" * 100)
+    with pytest.raises(SyncProblem, match="bad_request") as refused:
+        reader.feed(part("audio", b"x"))
+    assert "more than 100 parts" in refused.value.detail
 
 
 @pytest.mark.parametrize(

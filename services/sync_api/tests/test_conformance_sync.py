@@ -8,9 +8,8 @@ from uuid import UUID
 
 import httpx2
 import pytest
+from scripted_sync_api import SPOKEN, TEXT, Stack, wav
 from streamingstack_bench.scripted import serve_scripted
-
-from .conftest import SPOKEN, TEXT, Stack, wav
 
 SIX_KEYS = {"text", "words", "confidence", "audio_duration_ms", "session_id", "request_time_ms"}
 

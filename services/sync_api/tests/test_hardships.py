@@ -12,13 +12,12 @@ import grpc
 import httpx2
 import numpy as np
 import pytest
+from scripted_sync_api import ENGLISH, SPOKEN, TEXT, UNIVERSAL_3, Stack, wav
 from stand_in_proxy import Proxy
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 from streamingstack.asr.v1 import recognizer_pb2_grpc as rpc
 from streamingstack_bench.peer import Delivery, opening, play
 from streamingstack_bench.scripted import Script, serve_scripted
-
-from .conftest import ENGLISH, SPOKEN, TEXT, UNIVERSAL_3, Stack, wav
 
 ONE_PLACE = 1
 

@@ -12,11 +12,10 @@ import httpx2
 import pytest
 from license_proxy_process import license_proxy_process
 from scripted_gateway import scripted_gateway
+from scripted_sync_api import TEXT, Stack, wav
 from stand_in_proxy import ready
 from streaming_sync_api.audio import Recording, read_recording
 from streamingstack_bench.wire_client import wire_client
-
-from .conftest import TEXT, Stack, wav
 
 SLOW = 2.0
 TOO_MANY = (429, "too_many_requests")

@@ -11,8 +11,7 @@ from assemblyai.sync.v1 import (
     SyncTranscriptError,
     SyncTranscriptionConfig,
 )
-
-from .conftest import SPOKEN, TEXT, Stack, wav
+from scripted_sync_api import SPOKEN, TEXT, Stack, wav
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
+import h11
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
@@ -16,6 +17,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 # For the head of a request, from the connection or its first byte on.
 HEAD_SECONDS = 10.0
+# For some more of an answer to be taken, once it lies there unread.
+READING_SECONDS = 30.0
 # An idle connection is asked whether it lives: who is gone, without a word, is known to be so within a minute.
 _KEEPALIVE = {"TCP_KEEPIDLE": 20, "TCP_KEEPALIVE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 4}
 
@@ -29,10 +32,14 @@ class _Server(uvicorn.Server):
 
 
 class _Punctual(H11Protocol):
-    """Hangs up on clients that do not end the head of a request: the library waits for them for ever."""
+    """Hangs up on clients that do not end the head of a request, or leave an answer lying: the library waits for them
+    for ever. What is no HTTP is answered in the service's own form."""
 
     head_seconds = HEAD_SECONDS
+    reading_seconds = READING_SECONDS
+    no_http = b""
     _due: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -44,7 +51,35 @@ class _Punctual(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._stop_looking()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._look_later()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_looking()
+        if not self._in_request:
+            self._look_later()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._look_later()
+
+    def send_400_response(self, msg: str) -> None:
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.close()  # an answer is on its way, and two are none
+            return
+        body = self.no_http or msg.encode()
+        kind = b"application/json" if self.no_http else b"text/plain; charset=utf-8"
+        length = str(len(body)).encode()
+        headers = [(b"content-type", kind), (b"content-length", length), (b"connection", b"close")]
+        for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+        self._look_later()
 
     def _heed_time(self) -> None:
         if self._in_request:
@@ -66,6 +101,23 @@ class _Punctual(H11Protocol):
         if not self._in_request:
             self.transport.close()
 
+    def _look_later(self) -> None:
+        self._stop_looking()
+        if unread := self.transport.get_write_buffer_size():
+            self._unread = self.loop.call_later(self.reading_seconds, self._look, unread)
+
+    def _look(self, before: int) -> None:
+        """Nothing is written meanwhile, so whoever reads anything at all leaves less than before."""
+        if self.transport.get_write_buffer_size() >= before:
+            self.transport.abort()
+        else:
+            self._look_later()
+
+    def _stop_looking(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
 
 def metrics_app(registry: CollectorRegistry, *more: Route) -> Starlette:
     """`GET /metrics` in Prometheus' text format, and what else the service answers at that port."""
@@ -77,10 +129,19 @@ def metrics_app(registry: CollectorRegistry, *more: Route) -> Starlette:
 
 
 @contextlib.asynccontextmanager
-async def serve_http(app: ASGIApp, host: str, port: int, *, head_seconds: float = HEAD_SECONDS) -> AsyncIterator[int]:
+async def serve_http(
+    app: ASGIApp,
+    host: str,
+    port: int,
+    *,
+    head_seconds: float = HEAD_SECONDS,
+    reading_seconds: float = READING_SECONDS,
+    no_http: bytes = b"",
+) -> AsyncIterator[int]:
     """Serve `app` while the context is open; yields the port, which is a free one when `port` is 0.
 
-    A client whose request has no whole head within `head_seconds` is hung up on, and one whose machine is gone, too.
+    Hung up on is a client whose request has no whole head within `head_seconds`, one that takes nothing of an answer
+    for `reading_seconds`, and one whose machine is gone. What is no HTTP is answered 400 with `no_http`, in JSON.
     Raises OSError naming the address when the port is taken.
     """
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -91,9 +152,11 @@ async def serve_http(app: ASGIApp, host: str, port: int, *, head_seconds: float 
     except OSError as failure:
         listener.close()
         raise OSError(failure.errno, f"{host}:{port}: {failure.strerror}") from None
-    punctual = type("_Punctual", (_Punctual,), {"head_seconds": head_seconds})  # the library makes the connections
+    manners = {"head_seconds": head_seconds, "reading_seconds": reading_seconds, "no_http": no_http}
+    punctual = type("_Punctual", (_Punctual,), manners)  # the library makes the connections
+    # No WebSockets: a request that asks for one is answered like any other.
     config = uvicorn.Config(
-        app, http=punctual, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
+        app, http=punctual, ws="none", log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -19,6 +19,7 @@ class Outbox:
         self._changed = asyncio.Event()
         self._flushed = asyncio.Event()
         self._flushed.set()
+        self._over = False
 
     def put(self, message: WireMessage) -> None:
         """Queue `message`; raises Problem 3005 when the client has left too much unread."""
@@ -27,21 +28,26 @@ class Outbox:
             raise reads_too_slowly()
         self._frames.append(frame)
         self._bytes += len(frame)
-        self._flushed.clear()
+        if not self._over:
+            self._flushed.clear()
         self._changed.set()
 
     async def deliver(self, send: Callable[[str], Awaitable[None]]) -> None:
-        """Send what is queued, for ever; ends with the exception of `send`."""
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            while self._frames:
-                frame = self._frames[0]
-                await send(frame)
-                self._frames.popleft()
-                self._bytes -= len(frame)
+        """Send what is queued, for ever, once; ends with the exception of `send`."""
+        try:
+            while True:
+                await self._changed.wait()
+                self._changed.clear()
+                while self._frames:
+                    frame = self._frames[0]
+                    await send(frame)
+                    self._frames.popleft()
+                    self._bytes -= len(frame)
+                self._flushed.set()
+        finally:
+            self._over = True
             self._flushed.set()
 
     async def flushed(self) -> None:
-        """Wait until everything queued was sent."""
+        """Wait until everything queued was sent, or never will be, as `deliver` has ended."""
         await self._flushed.wait()

@@ -24,7 +24,7 @@ from streaming_sync_api.auth import Authenticator
 from streaming_sync_api.choice import Models
 from streaming_sync_api.metrics import SyncMetrics
 from streaming_sync_api.recognisers import Recognisers
-from streaming_sync_api.server import sync_app
+from streaming_sync_api.server import NO_HTTP, sync_app
 from streaming_sync_api.service import Gates, Limits, SyncApi
 from streaming_sync_api.settings import SyncSettings
 
@@ -61,7 +61,8 @@ async def run_sync_api(settings: SyncSettings) -> AsyncIterator[RunningSyncApi]:
         metrics_port = await stack.enter_async_context(
             serve_http(metrics_app(registry), settings.host, settings.metrics_port)
         )
-        port = await stack.enter_async_context(serve_http(sync_app(api, metrics), settings.host, settings.port))
+        app = serve_http(sync_app(api, metrics), settings.host, settings.port, no_http=NO_HTTP)
+        port = await stack.enter_async_context(app)
         yield RunningSyncApi(api, port, metrics_port)
         await usage.flush()
         await shares.report()

@@ -66,13 +66,26 @@ def read_recording(audio: io.BytesIO, content_type: str, config: TranscribeConfi
 def _read_wav(audio: io.BytesIO, lengths: Lengths) -> tuple[Samples, int, int]:
     _open_end(audio)
     try:
-        with soundfile.SoundFile(audio) as wav:
+        with soundfile.SoundFile(_Seekable(audio)) as wav:
             _check_kind(wav)
             _check_shape(wav.samplerate, wav.channels)
             duration_ms = lengths.check(wav.frames, wav.samplerate)
             return wav.read(dtype="int16", always_2d=True), wav.samplerate, duration_ms
     except soundfile.SoundFileError:
         raise bad_audio("audio: not a WAV file; send 16-bit PCM in a WAV container, or audio/pcm") from None
+
+
+class _Seekable:
+    """As the reader seeks: a header may lead it to before the begin, which BytesIO raises for and the reader cannot
+    catch. It is told where it is then, and takes the file for broken."""
+
+    def __init__(self, audio: io.BytesIO) -> None:
+        self._audio = audio
+        self.readinto, self.tell = audio.readinto, audio.tell
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """To the begin at the least."""
+        return self._audio.seek(max(0, offset) if whence == io.SEEK_SET else offset, whence)
 
 
 def _open_end(audio: io.BytesIO) -> None:

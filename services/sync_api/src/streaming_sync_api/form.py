@@ -10,6 +10,7 @@ from python_multipart.multipart import parse_options_header
 from streaming_sync_api.problems import SyncProblem, bad_request, too_large
 
 _MOST_CONFIG_BYTES = 512 * 1024
+_MOST_PARTS = 100  # each costs time; of what clients send there are two
 
 
 @dataclass
@@ -39,6 +40,7 @@ class FormReader:
             raise bad_request("send multipart/form-data with a part named audio, and optionally one named config")
         self.form = Form()
         self._left = self._most = max_bytes
+        self._parts = 0
         self._part = _Part()
         self._header_name = self._header_value = b""
         self._whole = False
@@ -52,7 +54,10 @@ class FormReader:
             "on_part_end": self._end,
             "on_end": self._last,
         }
-        self._parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
+        try:
+            self._parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
+        except FormParserError:
+            raise bad_request("Content-Type: the boundary is too long; 70 characters are enough") from None
 
     def feed(self, chunk: bytes) -> None:
         """The next bytes of the body. Raises SyncProblem 400 or 413."""
@@ -73,6 +78,9 @@ class FormReader:
         return self.form
 
     def _begin(self) -> None:
+        self._parts += 1
+        if self._parts > _MOST_PARTS:
+            raise bad_request(f"the form has more than {_MOST_PARTS} parts; send audio, and optionally config")
         self._part = _Part()
         self._header_name = self._header_value = b""
 

@@ -14,13 +14,16 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from streaming_sync_api.metrics import SyncMetrics
-from streaming_sync_api.problems import SyncProblem, inference_error
+from streaming_sync_api.problems import SyncProblem, bad_request, inference_error
 from streaming_sync_api.service import SyncApi, Upload
 
 TRANSCRIBE_PATHS = ("/transcribe", "/v1/transcribe", "/v1/transcribe/live", "/v1/transcribe/stream")
 _LOOK_SECONDS = 0.25
 _SWALLOW_SECONDS = 5.0
 _NOBODY = 499  # who asked is gone; nobody reads the answer
+
+# Answered where no request can be read, and so none is seen here.
+NO_HTTP = bytes(JSONResponse(bad_request("the request is not HTTP/1.1; send it with an HTTP client").body()).body)
 
 _log = get_logger(__name__)
 
