@@ -191,7 +191,8 @@ async def test_draining_announces_itself_and_then_ends_what_is_left_unavailable(
             if direction == "down":
                 seen.append(message.WhichOneof("message"))  # type: ignore[attr-defined]
 
-        slow = play(f"127.0.0.1:{server.port}", silence(60.0), how=Delivery(100, 1.0), observe=observe)
+        # A second between two writes: gRPC calls an end INTERNAL that a write meets.
+        slow = play(f"127.0.0.1:{server.port}", silence(60.0), how=Delivery(1000, 1.0), observe=observe)
         task = asyncio.create_task(slow)
         while "progress" not in seen:
             await asyncio.sleep(0.01)

@@ -89,7 +89,7 @@ def test_silence_has_no_words(model: WhisperModel) -> None:
     assert texts(model.decode([Request(padded(silence), len(silence))])) == [""]
 
 
-def test_a_prompt_that_makes_the_model_stop_in_mid_speech_costs_no_words(model: WhisperModel, spoken: list[Pcm]) -> None:
+def test_a_prompt_that_makes_the_model_stop_in_mid_speech_costs_no_word(model: WhisperModel, spoken: list[Pcm]) -> None:
     window = max(spoken, key=len)[6 * SAMPLE_RATE : 18 * SAMPLE_RATE]
     alone = model.decode([Request(padded(window), len(window))])[0]
     dotted = Request(padded(window), len(window), prompt="...  ... ... ...")  # as a transcript that trails off

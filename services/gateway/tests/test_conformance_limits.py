@@ -69,12 +69,12 @@ async def test_odd_and_empty_frames_harm_nothing(stack: Any) -> None:
 @pytest.mark.check(93)
 async def test_who_asks_for_it_is_ended_when_silent_and_not_while_alive_or_heard(plain_stack: Any) -> None:
     query: dict[str, Any] = {"inactivity_timeout": 5}
+    began = time.monotonic()  # before the gateway's own clock of the session
     async with (
         wire_client(plain_stack.url, **query) as silent,
         wire_client(plain_stack.url, **query) as alive,
         wire_client(plain_stack.url, **query) as heard,
     ):
-        began = time.monotonic()
         for client in (silent, alive, heard):
             await client.next()
         listening = Listening(silent)

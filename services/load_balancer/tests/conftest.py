@@ -132,9 +132,16 @@ class Balancer:
         pytest.fail(f"no {event!r} in the balancer's log: {self.log_file.read_text()}")
 
     def apply(self, routes):
+        """New routes by which every stream goes that is opened from now on."""
+        before = self.workers()
         done = len(self.events("routes applied"))
         self.write(routes)
         self.wait_for("routes applied", done + 1)
+        # They hold once a worker answers by them; on a busy machine another may not have heard of it yet.
+        deadline = time.monotonic() + DEADLINE
+        while any(takes_streams(worker) for worker in before):
+            assert time.monotonic() < deadline, f"nginx's workers of before still take streams: {before}"
+            time.sleep(0.02)
 
     def health(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/nginx_health", timeout=5) as answer:
@@ -143,10 +150,21 @@ class Balancer:
     def nginx_processes(self):
         return [child.pid for child in psutil.Process(self.process.pid).children()]
 
+    def workers(self):
+        return [worker for master in psutil.Process(self.process.pid).children() for worker in master.children()]
+
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(20)
+
+
+def takes_streams(worker):
+    """Whether a worker of nginx still listens: one that is on its way out says so in its title."""
+    try:
+        return "shutting down" not in " ".join(worker.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 class RawNginx:
