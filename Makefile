@@ -16,7 +16,8 @@ BENCH = streamingstack bench --audio '$(STREAMINGSTACK_AUDIO)' --port-offset $(P
 TURNS = python -m streamingstack_bench.turn_quality --audio '$(STREAMINGSTACK_AUDIO)' $(if $(TURN_CLIPS),--clips $(TURN_CLIPS)) \
 	--port-offset $(PORT_OFFSET) --markdown docs/benchmarks.md
 PYTEST_ARGS ?=
-WORKERS ?= 2
+# Twice two cores: most tests wait for sockets and processes.
+WORKERS ?= 4
 
 BIN := .venv/bin
 SOURCES := $(wildcard $(addsuffix /*/src,packages services)) cli/src bench/src operator/src operator/bench e2e/cluster/src scripts/imagebuild scripts/dashboards.py scripts/dashboard_panels.py scripts/chart.py scripts/sizes.py
