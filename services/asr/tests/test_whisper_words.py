@@ -10,7 +10,7 @@ from streaming_asr.engine import SAMPLE_RATE, Pcm
 from streaming_asr.whisper.groups import each, split_evenly, together
 from streaming_asr.whisper.guards import is_silence, token_budget, words_kept
 from streaming_asr.whisper.prompts import MOST_CONTEXT_TOKENS, MOST_KEYTERM_TOKENS, context_tokens
-from streaming_asr.whisper.words import FRAME, TimedWord, lost_sound, timed_words
+from streaming_asr.whisper.words import FRAME, TimedWord, goes_on, lost_sound, timed_words
 from streaming_asr.windows import FLOOR, LENGTHS, LONGEST, declared_length, padded
 
 SECOND = SAMPLE_RATE
@@ -106,6 +106,17 @@ def test_two_seconds_of_sound_behind_the_last_word_are_lost(
 ) -> None:
     words = [TimedWord("word", int(end * SECOND) - 4000, int(end * SECOND), 0.9) for end in ends]
     assert lost_sound(words, sounding_pcm(8.0, silent=silent)) is lost
+
+
+@pytest.mark.parametrize(
+    ("ends", "others", "on"),
+    [([7.0], [2.0], True), ([2.5], [2.0], False), ([2.0], [7.0], False), ([], [], False), ([3.0], [], True)],
+)
+def test_words_go_on_where_others_have_stopped_a_second_before(
+    ends: list[float], others: list[float], on: bool
+) -> None:
+    one, other = ([TimedWord("word", 0, int(end * SECOND), 0.9) for end in each] for each in (ends, others))
+    assert goes_on(one, other) is on
 
 
 def test_silence_is_what_the_model_holds_for_silence_and_cannot_read() -> None:

@@ -23,7 +23,7 @@ from streaming_asr.whisper.guards import is_silence, token_budget
 from streaming_asr.whisper.languages import likeliest, spoken_languages
 from streaming_asr.whisper.prompts import context_tokens
 from streaming_asr.whisper.settings import Settings
-from streaming_asr.whisper.words import TimedWord, lost_sound, timed_words
+from streaming_asr.whisper.words import TimedWord, goes_on, lost_sound, timed_words
 
 MEL_HOP = 160  # samples of one feature frame
 
@@ -95,7 +95,8 @@ class WhisperModel:
     def decode(self, requests: Sequence[Request]) -> list[Heard]:
         """Hear windows of one shape; each as if it were alone.
 
-        A prompt makes the model end early at times, after a keyterm that nobody said: then it is asked without.
+        A prompt makes the model end early at times, after a keyterm that nobody said: then it is asked without. Where
+        that hears no more, as in noise behind the speech, what it heard with the prompt stands.
         """
         features = [self._mel(request.pcm) for request in requests]
         encoded = self._encode(features)
@@ -103,8 +104,10 @@ class WhisperModel:
         heard = self._generate(requests, encoded, spoken)
         for place, request in enumerate(requests):
             if self._context(request) and lost_sound(heard[place].words, request.pcm[: request.samples]):
-                alone = [replace(request, prompt="", keyterms=())]
-                [heard[place]] = self._generate(alone, [encoded[place]], [spoken[place]])
+                bare = replace(request, prompt="", keyterms=())
+                [alone] = self._generate([bare], [encoded[place]], [spoken[place]])
+                if goes_on(alone.words, heard[place].words):
+                    heard[place] = alone
         return heard
 
     def _generate(self, requests: Sequence[Request], encoded: Sequence[Any], spoken: Sequence[_Spoken]) -> list[Heard]:

@@ -103,6 +103,11 @@ def lost_sound(words: Sequence[TimedWord], pcm: Pcm) -> bool:
     return int(np.count_nonzero(sounding(pcm)[after:])) * FRAME >= LOST_SOUND
 
 
+def goes_on(words: Sequence[TimedWord], others: Sequence[TimedWord]) -> bool:
+    """Whether `words` reach so much further than `others` that those have stopped in mid-speech."""
+    return bool(words) and words[-1].end - (others[-1].end if others else 0) >= LOST_SOUND // 2
+
+
 def _where_sound_is(words: Sequence[TimedWord], sound: NDArray[np.bool_]) -> list[TimedWord]:
     """Takes pauses from long words: the alignment spreads a word over the silence before it or behind it."""
     placed: list[TimedWord] = []
