@@ -63,7 +63,7 @@ def stream(words: Sequence[HeardWord], *, end: int, segment_pause: int = 400 * M
     closes = pauses(words, end)
     for at in sorted({*range(GRID, end, GRID), *closes}):
         if at not in closes:
-            segment.begin_grid()
+            segment.begin_grid(at)
         begin = segment.closing_start(at) if at in closes else segment.window_start(at)
         (heard.closings if at in closes else heard.windows).append((begin, at))
         hypothesis = oracle.hear(begin, at)
@@ -134,7 +134,7 @@ def test_a_close_takes_what_open_words_and_their_context_need_and_the_decode_bef
     oracle, segment = Oracle(words), SegmentWords(replacing=False, start=0, floor=0)
     for at in range(GRID, words[-1].end, GRID):
         begin = segment.window_start(at)
-        segment.begin_grid()
+        segment.begin_grid(at)
         coming = segment.coming_start(at)
         segment.commit(oracle.hear(begin, at), at)
         closing = segment.closing_start(at + GRID - 1)

@@ -91,7 +91,7 @@ class SegmentWords:
         self._start = self._own_start = max(start, floor)
         if (near := self._context_start(start)) is not None:
             self._start = near
-        self._near = self._next_near = 0  # where a close may begin until the next grid position, and after it
+        self._near = 0  # where a close may begin until the next grid position
         self._open: list[HeardWord] = []
         self._owed: list[HeardWord] = []  # final, but not said yet
 
@@ -112,14 +112,12 @@ class SegmentWords:
             old = sum(word.end <= at - self._limits.edge for word in known)
             self.final, self._open = known[:old], [word for word in known[old:] if word.start < at]
             self._move_on(at)
-            self.begin_grid()
-            self._next_near = self._near_start(at)
         self.final, self._open = known, []
 
-    def begin_grid(self) -> None:
-        """A decode at a grid position begins. It changes nothing about a close before the next grid position, which can
-        be decoded beside it."""
-        self._near = self._next_near
+    def begin_grid(self, at: int) -> None:
+        """A decode at grid position `at` begins. It changes nothing about a close before the next grid position, which
+        can be decoded beside it."""
+        self._near = self._near_start(at)
 
     def coming_start(self, at: int) -> int | None:
         """What `closing_start` is going to give soon, at `at`; None where the decode under way may change it."""
@@ -150,7 +148,6 @@ class SegmentWords:
         self._open = fresh[len(agreed) :]
         new = [*self._owed, *agreed, *self._move_on(at)]
         self._owed = []
-        self._next_near = self._near_start(at)
         if at - self._earliest >= self._limits.unheard:
             self.drop_context()
         if self._replacing:
@@ -268,10 +265,14 @@ class SegmentWords:
         return max(pauses)[1] if pauses and max(pauses)[0] >= self._limits.pause else None
 
     def _near_start(self, at: int) -> int:
-        """Where a window begins that holds the open words and their context, and little more; 0: nowhere."""
+        """Where a window begins that holds the open words and their context, and little more; 0: nowhere.
+
+        What the last decode heard within `edge` was open, whether it is known or, on a resume, not.
+        """
         if self._replacing:
             return 0
-        latest = (self._open[0].start if self._open else at) - self._limits.context
+        opened = at - self._limits.grid - self._limits.edge
+        latest = min([opened, *(word.start for word in self._open[:1])]) - self._limits.context
         gaps = self._gaps(self.final[-SEEN_WORDS:], latest - self._limits.reach, latest)
         return max(gaps)[1] if gaps else 0
 

@@ -20,12 +20,12 @@ SOON_MS = 240
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """The stream will close what it heard at position `at`; `voiced`: somebody spoke since it last did; `forced`: by a
-    Finalize."""
+    """The stream will close what it heard at position `at`; `voiced`: somebody spoke since it last did; `scored`: the
+    score of that time will do."""
 
     at: int
     voiced: bool
-    forced: bool = False
+    scored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def coming_asks(endpointer: Endpointer, standing: Standing, probabilities: Seque
             ahead.asked(due)
             voiced = undecoded = False
         if standing.finalize_at is not None and stop >= standing.finalize_at:
-            yield Ask(stop, voiced, forced=True)
+            yield Ask(stop, voiced, scored=not voiced)
             return
         if due == ahead.checkpoints_ms[-1] or (undecoded and stop % standing.grid == 0 and not asked_soon(ahead)):
             return

@@ -123,7 +123,7 @@ class Hearing:
         """Have the engine begin with what `close` will need at a position whose audio is there."""
         if self._words is None or self._segment is None:
             return
-        if ask.voiced or not ask.forced:
+        if not ask.scored:
             self._early.begin("score", self._turn(self._segment, ask.at), self._engine.end_of_turn)
         start = self._words.coming_start(ask.at)
         if ask.voiced and start is not None:
@@ -186,7 +186,7 @@ class Hearing:
         """Decode at grid position `at`: the words that became final, and the tentative ones. Raises EngineLostError."""
         assert self._words is not None, "a window is of an open segment"
         self._voiced_since_grid = False
-        self._words.begin_grid()
+        self._words.begin_grid(at)
         self.last = await self._engine.decode(window)
         doubted = self._doubted(self.last, at)
         final, tentative = self._words.commit(self.last, at)
