@@ -9,15 +9,17 @@ from pathlib import Path
 import grpc
 import psutil
 import pytest
+from balancer_clients import client, eventually
+from balancer_processes import Balancer, free_port, system_nginx
 from load_balancer.service import StartError, prepared
 from load_balancer.settings import BalancerSettings
 
 
 @pytest.fixture
-def own(start, tmp_path, recognisers, kit):
+def own(start, tmp_path, recognisers):
     """A balancer of the test's own with one route, `single`."""
     routes = [{"name": "single", "backends": recognisers[:1]}]
-    return lambda **environment: start(kit.Balancer, tmp_path, routes, kit.system_nginx(), **environment)
+    return lambda **environment: start(Balancer, tmp_path, routes, system_nginx(), **environment)
 
 
 def refuses_connections(port):
@@ -31,32 +33,32 @@ def refuses_connections(port):
     return False
 
 
-async def test_terminate_refuses_new_streams_and_lets_open_ones_finish(own, kit):
+async def test_terminate_refuses_new_streams_and_lets_open_ones_finish(own):
     balancer = own(DRAIN_SECONDS=60)
-    async with kit.client(balancer.port) as stream:
+    async with client(balancer.port) as stream:
         opened = stream("single")
         await opened.open()
         balancer.process.send_signal(signal.SIGTERM)
         await asyncio.to_thread(balancer.wait_for, "draining")
 
-        await kit.eventually(lambda: refuses_connections(balancer.port), "new streams are refused")
+        await eventually(lambda: refuses_connections(balancer.port), "new streams are refused")
         await opened.echo()
         assert balancer.process.poll() is None
         assert await opened.finish() is grpc.StatusCode.OK
     assert await asyncio.to_thread(balancer.process.wait, 15) == 0
 
 
-async def test_a_drain_ends_at_its_limit(own, kit):
+async def test_a_drain_ends_at_its_limit(own):
     balancer = own(DRAIN_SECONDS=0.5)
-    async with kit.client(balancer.port) as stream:
+    async with client(balancer.port) as stream:
         await stream("single").open()
         balancer.process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(balancer.process.wait, 15) == 0
 
 
-async def test_a_second_terminate_ends_a_drain(own, kit):
+async def test_a_second_terminate_ends_a_drain(own):
     balancer = own(DRAIN_SECONDS=600)
-    async with kit.client(balancer.port) as stream:
+    async with client(balancer.port) as stream:
         await stream("single").open()
         balancer.process.send_signal(signal.SIGTERM)
         await asyncio.to_thread(balancer.wait_for, "draining")
@@ -89,10 +91,10 @@ async def test_a_killed_balancer_leaves_no_nginx(own):
     assert not await asyncio.to_thread(lambda: psutil.wait_procs(processes, timeout=10)[1])
 
 
-async def test_nothing_of_a_request_but_its_route_is_logged(shared, recognisers, kit):
+async def test_nothing_of_a_request_but_its_route_is_logged(shared, recognisers):
     spoken = "zanzibar umbrella quicksilver"
     before = len(shared.events("stream ended"))
-    async with kit.client(shared.port) as stream:
+    async with client(shared.port) as stream:
         opened = stream("single", x_note=spoken, authorization=spoken)
         await opened.open()
         await opened.echo(spoken.encode() * 100)
@@ -105,13 +107,13 @@ async def test_nothing_of_a_request_but_its_route_is_logged(shared, recognisers,
     assert not any(word in shared.log_file.read_text() for word in spoken.split())
 
 
-def settings(tmp_path, kit, **changes):
+def settings(tmp_path, **changes):
     values = {
         "routes_file": tmp_path / "routes.yaml",
-        "nginx": kit.system_nginx(),
+        "nginx": system_nginx(),
         "listen_host": "127.0.0.1",
-        "grpc_port": kit.free_port(),
-        "health_port": kit.free_port(),
+        "grpc_port": free_port(),
+        "health_port": free_port(),
     }
     return BalancerSettings(**{**values, **changes})
 
@@ -131,18 +133,18 @@ def settings(tmp_path, kit, **changes):
         ({"nginx_dialect": "static"}, 'routes: [{name: a, backends: ["asr.example:1"]}]', "asr.example:1: names need"),
     ],
 )
-async def test_a_start_that_cannot_work_ends_with_one_clear_line(changes, routes, reason, tmp_path, kit):
+async def test_a_start_that_cannot_work_ends_with_one_clear_line(changes, routes, reason, tmp_path):
     (tmp_path / "routes.yaml").write_text(routes)
     with pytest.raises(StartError) as refused:
-        async with prepared(settings(tmp_path, kit, **changes)) as balancer:
+        async with prepared(settings(tmp_path, **changes)) as balancer:
             await balancer.start()
     assert reason in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-async def test_a_taken_port_is_named(shared, tmp_path, kit):
+async def test_a_taken_port_is_named(shared, tmp_path):
     with pytest.raises(StartError, match=rf"GRPC_PORT 127\.0\.0\.1:{shared.port}: Address already in use"):
-        async with prepared(settings(tmp_path, kit, grpc_port=shared.port)):
+        async with prepared(settings(tmp_path, grpc_port=shared.port)):
             pass
 
 

@@ -4,16 +4,18 @@ import asyncio
 
 import grpc
 import pytest
+from balancer_clients import client
+from balancer_processes import RawNginx, rendered, system_nginx, without
 
 
-async def raw_client(kit, start, folder, dropped, backends):
-    text, port, health_port = kit.rendered("static", backends)
-    start(kit.RawNginx, folder, kit.system_nginx(), kit.without(text, *dropped), health_port)
-    return kit.client(port)
+async def raw_client(start, folder, dropped, backends):
+    text, port, health_port = rendered("static", backends)
+    start(RawNginx, folder, system_nginx(), without(text, *dropped), health_port)
+    return client(port)
 
 
-async def test_by_default_nginx_would_cut_a_stream_after_a_mebibyte(start, recognisers, kit, tmp_path):
-    async with await raw_client(kit, start, tmp_path, ["client_max_body_size"], recognisers[2:3]) as stream:
+async def test_by_default_nginx_would_cut_a_stream_after_a_mebibyte(start, recognisers, tmp_path):
+    async with await raw_client(start, tmp_path, ["client_max_body_size"], recognisers[2:3]) as stream:
         cut = stream("single")
         await cut.open()
         await cut.echo(bytes(1 << 19))
@@ -22,8 +24,8 @@ async def test_by_default_nginx_would_cut_a_stream_after_a_mebibyte(start, recog
         assert await cut.call.code() is not grpc.StatusCode.OK
 
 
-async def test_by_default_nginx_would_stall_the_hundred_and_twenty_ninth_stream(start, recognisers, kit, tmp_path):
-    async with await raw_client(kit, start, tmp_path, ["http2_max_concurrent_streams"], recognisers[2:3]) as stream:
+async def test_by_default_nginx_would_stall_the_hundred_and_twenty_ninth_stream(start, recognisers, tmp_path):
+    async with await raw_client(start, tmp_path, ["http2_max_concurrent_streams"], recognisers[2:3]) as stream:
         opened = [stream("single") for _ in range(128)]
         for one in opened:
             await one.open()

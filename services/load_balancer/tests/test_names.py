@@ -6,42 +6,44 @@ import signal
 
 import grpc
 import pytest
+from balancer_clients import client, eventually
+from balancer_processes import Balancer, Recogniser, Zone, newest_nginx
 
 HOSTS = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
 
 
 @pytest.fixture(scope="module")
-def pods(kit):
+def pods():
     """Addresses of the recognisers of one headless name: the same port on several hosts."""
-    first = kit.Recogniser(HOSTS[0])
+    first = Recogniser(HOSTS[0])
     port = first.address.rpartition(":")[2]
-    started = [first, *(kit.Recogniser(host, port) for host in HOSTS[1:])]
+    started = [first, *(Recogniser(host, port) for host in HOSTS[1:])]
     yield started
     for pod in started:
         pod.stop()
 
 
 @pytest.fixture(scope="module")
-def balancer_and_zone(kit, pods, tmp_path_factory):
-    zone = kit.Zone()
+def balancer_and_zone(pods, tmp_path_factory):
+    zone = Zone()
     port = pods[0].address.rpartition(":")[2]
     routes = [{"name": "single", "backends": [f"asr.example:{port}"]}]
     zone.addresses = list(HOSTS[:2])
     folder = tmp_path_factory.mktemp("names")
-    balancer = kit.Balancer(folder, routes, kit.newest_nginx(), RESOLVERS=zone.resolver)
+    balancer = Balancer(folder, routes, newest_nginx(), RESOLVERS=zone.resolver)
     yield balancer, zone
     balancer.stop()
     zone.stop()
 
 
 @pytest.fixture
-async def named(balancer_and_zone, pods, kit):
+async def named(balancer_and_zone, pods):
     """A balancer whose one route is a name with two addresses, and the zone that tells them."""
     balancer, zone = balancer_and_zone
     zone.addresses = list(HOSTS[:2])
-    async with kit.client(balancer.port) as stream:
+    async with client(balancer.port) as stream:
         expected = {pod.address for pod in pods[:2]}
-        await kit.eventually(lambda: spreads_over(stream, expected), "both addresses are used")
+        await eventually(lambda: spreads_over(stream, expected), "both addresses are used")
     return balancer, zone
 
 
@@ -59,49 +61,49 @@ async def spread(stream, count=6, **headers):
     return opened, {await one.pod() for one in opened}
 
 
-async def test_new_and_gone_addresses_are_followed_without_reload_or_cut(named, pods, kit):
+async def test_new_and_gone_addresses_are_followed_without_reload_or_cut(named, pods):
     balancer, zone = named
     addresses = [pod.address for pod in pods]
-    async with kit.client(balancer.port) as stream:
+    async with client(balancer.port) as stream:
         opened, _ = await spread(stream)
         zone.addresses = [HOSTS[2]]
-        await kit.eventually(lambda: spreads_over(stream, addresses[2:]), "only the new address is used")
+        await eventually(lambda: spreads_over(stream, addresses[2:]), "only the new address is used")
         for one in opened:
             await one.echo()
             assert await one.finish() is grpc.StatusCode.OK
     assert not balancer.events("routes applied")
 
 
-async def test_a_pod_among_names_is_avoided_exactly(named, pods, kit):
+async def test_a_pod_among_names_is_avoided_exactly(named, pods):
     balancer, _ = named
     first, second = (pod.address for pod in pods[:2])
-    async with kit.client(balancer.port) as stream:
+    async with client(balancer.port) as stream:
         for avoided, other in ((first, second), (second, first)):
             assert (await spread(stream, 12, x_avoid_pod=avoided))[1] == {other}
 
 
-async def test_every_pod_of_a_list_among_names_is_avoided(named, pods, kit):
+async def test_every_pod_of_a_list_among_names_is_avoided(named, pods):
     balancer, zone = named
     zone.addresses = list(HOSTS)
-    async with kit.client(balancer.port) as stream:
-        await kit.eventually(lambda: spreads_over(stream, {pod.address for pod in pods}), "all addresses are used")
+    async with client(balancer.port) as stream:
+        await eventually(lambda: spreads_over(stream, {pod.address for pod in pods}), "all addresses are used")
         listed = ",".join(pod.address for pod in pods[1:])
         assert (await spread(stream, 12, x_avoid_pod=listed))[1] == {pods[0].address}
 
 
-async def test_a_frozen_pod_among_names_is_avoided(named, pods, kit):
+async def test_a_frozen_pod_among_names_is_avoided(named, pods):
     balancer, _ = named
     pods[0].send(signal.SIGSTOP)
     try:
-        async with kit.client(balancer.port) as stream:
+        async with client(balancer.port) as stream:
             assert (await spread(stream, 8, x_avoid_pod=pods[0].address))[1] == {pods[1].address}
     finally:
         pods[0].send(signal.SIGCONT)
 
 
-async def test_a_stream_that_avoids_a_pod_carries_ten_minutes_too(named, pods, kit):
+async def test_a_stream_that_avoids_a_pod_carries_ten_minutes_too(named, pods):
     balancer, _ = named
-    async with kit.client(balancer.port) as stream:
+    async with client(balancer.port) as stream:
         hedged = stream("single", x_avoid_pod=pods[0].address)
         await hedged.open()
 
@@ -113,10 +115,10 @@ async def test_a_stream_that_avoids_a_pod_carries_ten_minutes_too(named, pods, k
         assert await hedged.finish() is grpc.StatusCode.OK
 
 
-async def test_a_name_without_addresses_is_unavailable(named, kit):
+async def test_a_name_without_addresses_is_unavailable(named):
     balancer, zone = named
     zone.addresses = []
-    async with kit.client(balancer.port) as stream:
+    async with client(balancer.port) as stream:
 
         async def unavailable():
             refused = stream("single")
@@ -125,6 +127,6 @@ async def test_a_name_without_addresses_is_unavailable(named, kit):
                 return False
             return await refused.call.code() is grpc.StatusCode.UNAVAILABLE
 
-        await kit.eventually(unavailable, "the route is unavailable")
+        await eventually(unavailable, "the route is unavailable")
         message = "no recogniser of route single can be reached; try again"
         assert await stream("single").status() == (grpc.StatusCode.UNAVAILABLE, message)

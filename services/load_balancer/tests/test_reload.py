@@ -4,6 +4,8 @@ import asyncio
 import json
 
 import grpc
+from balancer_clients import client, eventually
+from balancer_processes import Balancer
 from streamingstack.asr.v1 import recognizer_pb2 as pb
 from streamingstack_bench.mounted_file import MountedFile
 from streamingstack_bench.peer import opening
@@ -14,10 +16,10 @@ def route(*backends, name="single", **more):
     return {"name": name, "backends": list(backends), **more}
 
 
-async def test_backends_come_and_go_without_cutting_a_stream(changing, recognisers, kit):
+async def test_backends_come_and_go_without_cutting_a_stream(changing, recognisers):
     first, second = recognisers[:2]
     await asyncio.to_thread(changing.apply, [route(first)])
-    async with kit.client(changing.port) as stream:
+    async with client(changing.port) as stream:
         before = [stream("single") for _ in range(20)]
         for one in before:
             await one.open()
@@ -36,13 +38,13 @@ async def test_backends_come_and_go_without_cutting_a_stream(changing, recognise
             assert await one.finish() is grpc.StatusCode.OK
 
 
-async def test_a_route_that_goes_is_refused_and_never_sent_elsewhere(changing, recognisers, kit):
+async def test_a_route_that_goes_is_refused_and_never_sent_elsewhere(changing, recognisers):
     await asyncio.to_thread(changing.apply, [route(recognisers[0], name="gone"), route(recognisers[1], name="other")])
-    async with kit.client(changing.port) as stream:
+    async with client(changing.port) as stream:
         opened = stream("gone")
         await opened.open()
         await asyncio.to_thread(changing.apply, [route(recognisers[1], name="other")])
-        await kit.eventually(lambda: is_refused(stream, "gone"), "the route is refused")
+        await eventually(lambda: is_refused(stream, "gone"), "the route is refused")
         _, message = await stream("gone").status()
         assert message == "unknown X-Model-Version; this balancer serves other"
         await opened.echo()
@@ -57,9 +59,9 @@ async def is_refused(stream, value):
     return code is grpc.StatusCode.NOT_FOUND
 
 
-async def is_served(kit, port, value):
+async def is_served(port, value):
     """Whether a recogniser takes a stream that asks for `value`, as the header and in its Open."""
-    async with kit.client(port) as stream:
+    async with client(port) as stream:
         opened = stream(value)
         try:
             await opened.call.write(pb.RecognizeRequest(open=opening(value)))
@@ -69,16 +71,16 @@ async def is_served(kit, port, value):
         return answer is not grpc.aio.EOF and answer.WhichOneof("message") == "ready"
 
 
-async def test_an_alias_comes_and_goes_under_a_recogniser_that_was_never_told_of_it(changing, kit):
+async def test_an_alias_comes_and_goes_under_a_recogniser_that_was_never_told_of_it(changing):
     async with serve_scripted(Script.of("hello"), routes=frozenset({"single"})) as recogniser:
         backend = f"127.0.0.1:{recogniser.port}"
         await asyncio.to_thread(changing.apply, [route(backend, aliases=["other"])])
         # A worker that is on its way out may still take a connection.
-        await kit.eventually(lambda: is_served(kit, changing.port, "other"), "the alias is served")
+        await eventually(lambda: is_served(changing.port, "other"), "the alias is served")
         await asyncio.to_thread(changing.apply, [route(backend)])
-        async with kit.client(changing.port) as stream:
-            await kit.eventually(lambda: is_refused(stream, "other"), "the alias is refused")
-        assert await is_served(kit, changing.port, "single")
+        async with client(changing.port) as stream:
+            await eventually(lambda: is_refused(stream, "other"), "the alias is refused")
+        assert await is_served(changing.port, "single")
 
 
 BAD = {
@@ -89,10 +91,10 @@ BAD = {
 }
 
 
-async def test_a_bad_routes_file_is_refused_and_the_old_routes_stay(changing, recognisers, kit):
+async def test_a_bad_routes_file_is_refused_and_the_old_routes_stay(changing, recognisers):
     await asyncio.to_thread(changing.apply, [route(recognisers[0], name="kept")])
     refused = "new routes refused, the old ones stay"
-    async with kit.client(changing.port) as stream:
+    async with client(changing.port) as stream:
         for text, reason in BAD.items():
             count = len(changing.events(refused))
             changing.write(text)
@@ -115,12 +117,10 @@ async def test_every_pool_size_is_taken_by_nginx(changing):
     await asyncio.to_thread(changing.apply, [])
 
 
-async def test_a_mounted_config_map_that_changes_by_swapping_links_is_followed(
-    program, recognisers, kit, start, tmp_path
-):
+async def test_a_mounted_config_map_that_changes_by_swapping_links_is_followed(program, recognisers, start, tmp_path):
     mounted = MountedFile(tmp_path / "mounted", "routes.yaml", json.dumps({"routes": [route(recognisers[0])]}))
-    balancer = start(kit.Balancer, tmp_path / "balancer", [], program, ROUTES_FILE=mounted.path)
-    async with kit.client(balancer.port) as stream:
+    balancer = start(Balancer, tmp_path / "balancer", [], program, ROUTES_FILE=mounted.path)
+    async with client(balancer.port) as stream:
         before = stream("single")
         await before.open()
         mounted.replace(json.dumps({"routes": [route(recognisers[1])]}))
