@@ -267,12 +267,13 @@ class SegmentWords:
     def _near_start(self, at: int) -> int:
         """Where a window begins that holds the open words and their context, and little more; 0: nowhere.
 
-        What the last decode heard within `edge` was open, whether it is known or, on a resume, not.
+        What ended within `edge` of the last decode was open then; on a resume it may be final since.
         """
         if self._replacing:
             return 0
-        opened = at - self._limits.grid - self._limits.edge
-        latest = min([opened, *(word.start for word in self._open[:1])]) - self._limits.context
+        settled = at - self._limits.grid - self._limits.edge
+        opened = [word for word in self.final[-SEEN_WORDS:] if word.end > settled] + self._open
+        latest = min([settled, *(word.start for word in opened)]) - self._limits.context
         gaps = self._gaps(self.final[-SEEN_WORDS:], latest - self._limits.reach, latest)
         return max(gaps)[1] if gaps else 0
 
