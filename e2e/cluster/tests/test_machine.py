@@ -2,12 +2,14 @@
 
 import io
 import json
+import os
+import subprocess
 import tarfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from e2e_cluster import binaries, installation, preflight, sysctls, teardown
+from e2e_cluster import binaries, installation, machine_mounts, preflight, sysctls, teardown
 from e2e_cluster.errors import ClusterError
 from e2e_cluster.loading import images_of, missing
 from e2e_cluster.plan import ClusterPlan, plan
@@ -201,6 +203,32 @@ def test_kernel_settings_are_kept_once_and_put_back(monkeypatch: pytest.MonkeyPa
     sysctls.keep(kept)
     sysctls.put_back(kept)
     assert (tmp_path / "sys" / "kernel/panic").read_text().strip() == "0"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
+def test_mounts_that_came_since_are_taken_away_unless_somebody_uses_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    there, came, used = points = [tmp_path / name for name in ("there", "came", "used")]
+    monkeypatch.setattr(machine_mounts, "SHARED", points)
+    for point in points:
+        point.mkdir()
+    try:
+        _mount(there)
+        machine_mounts.keep(tmp_path / "kept.json")
+        _mount(came)
+        _mount(used)
+        (used / "somebody's").touch()
+        machine_mounts.keep(tmp_path / "kept.json")
+        machine_mounts.put_back(tmp_path / "kept.json")
+        assert machine_mounts.absent() == [came]
+    finally:
+        for point in points:
+            subprocess.run(["umount", str(point)], capture_output=True, check=False)
+
+
+def _mount(point: Path) -> None:
+    subprocess.run(["mount", "--bind", str(point), str(point)], check=True)
 
 
 def test_a_link_to_a_log_of_the_cluster_is_left_behind_and_one_to_anothers_is_not(

@@ -15,6 +15,7 @@ from e2e_cluster import (
     dns,
     installation,
     loading,
+    machine_mounts,
     network,
     nodes,
     preflight,
@@ -92,6 +93,7 @@ class Local:
 def up(plan: ClusterPlan, say: Say, calico: Path | None) -> None:
     """Raise the cluster, or repair what is missing of it. Raises ClusterError with what is wrong and the remedy."""
     local = Local(plan, calico, say)
+    machine_mounts.keep(plan.state / "mounts.json")
     with _step(say, "machine checked"):
         check(plan, say)
     with _alone(plan):

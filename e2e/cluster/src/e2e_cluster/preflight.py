@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from e2e_cluster import machine_mounts
 from e2e_cluster.errors import ClusterError
 from e2e_cluster.plan import ClusterPlan
 
@@ -34,6 +35,7 @@ def check_kernel(plan: ClusterPlan) -> None:
     controllers = _CONTROLLERS - _cgroup_controllers()
     if controllers:
         raise ClusterError(f"control groups lack {', '.join(sorted(controllers))}: mount them at {_CGROUPS}")
+    unmounted = machine_mounts.absent()
     probe = f"sst-probe{os.getpid() % 10000}"
     _try("network namespaces are not allowed", ["ip", "netns", "add", probe])
     inside = ["nsenter", f"--net=/run/netns/{probe}"]
@@ -48,6 +50,7 @@ def check_kernel(plan: ClusterPlan) -> None:
         _try("the kernel has no nftables with NAT", [*inside, "nft", rules])
     finally:
         subprocess.run(["ip", "netns", "delete", probe], capture_output=True, check=False)
+        machine_mounts.take_away(unmounted)
     plan.state.mkdir(parents=True, exist_ok=True)
     _check_overlay(plan.state)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from e2e_cluster import network, nodes, sysctls
+from e2e_cluster import machine_mounts, network, nodes, sysctls
 from e2e_cluster.errors import ClusterError
 from e2e_cluster.plan import ClusterPlan, NodePlan
 from e2e_cluster.supervision import Supervisor
@@ -42,6 +42,7 @@ def down(plan: ClusterPlan) -> None:
         _remove_cgroups(node.cgroup)
     network.lower_network(plan)
     sysctls.put_back(plan.state / "sysctls.json")
+    machine_mounts.put_back(plan.state / "mounts.json")
     results = [file for pod in pods for file in _CNI_RESULTS.glob(f"*-{pod}-*")]
     for file in [*sockets, *results, *_log_links(plan), _DEVICE_PLUGINS / "kubelet.sock"]:
         file.unlink(missing_ok=True)
