@@ -146,7 +146,9 @@ class Docker:
         archive = folder.with_suffix(".tar")
         run("docker", "save", "--output", str(archive), reference)
         with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
+            # Pythons before 3.11.4 have no filters, and know no argument for one.
+            tar.extraction_filter = getattr(tarfile, "data_filter", None)
+            tar.extractall(folder)
         archive.unlink()
 
     def push(self, reference: str) -> None:
