@@ -38,7 +38,10 @@ class Readiness:
 
 @dataclass(frozen=True)
 class Process:
-    """One process: `restarts` where its death is part of the design and mended by starting it again."""
+    """One process: `restarts` where its death is part of the design and mended by starting it again.
+
+    `sweeps` where children of its own may outlive it, which are then killed.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -46,6 +49,7 @@ class Process:
     readiness: Readiness
     startup_seconds: int
     restarts: bool = False
+    sweeps: bool = False
 
 
 def local_processes(stack: StreamingStack, layout: Layout) -> list[Process]:
@@ -100,6 +104,8 @@ def _triton(model: Model, ports: ModelPorts, layout: Layout) -> Process:
         readiness=Readiness(Probe.HTTP, f"http://{LOOPBACK}:{ports.triton_http}/v2/health/ready"),
         startup_seconds=model.startup_seconds,
         restarts=True,
+        # The process of a Python model waits for ever where Triton ends while it holds their lock.
+        sweeps=True,
     )
 
 
@@ -239,6 +245,7 @@ def child_file(process: Process, layout: Layout) -> dict[str, object]:
         "argv": list(process.argv),
         "environment": {name: value for name, value in process.environment.items() if inherited.get(name) != value},
         "directory": str(layout.state.root),
+        "sweeps": process.sweeps,
     }
 
 
