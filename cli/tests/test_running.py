@@ -209,7 +209,7 @@ def test_what_children_are_started_from_is_private(tmp_path: Path) -> None:
     stack_of(tmp_path, dying("gateway", ""))
     file = tmp_path / "run/gateway.json"
     assert file.stat().st_mode & 0o077 == 0
-    assert set(json.loads(file.read_text())) == {"argv", "environment", "directory"}
+    assert set(json.loads(file.read_text())) == {"argv", "environment", "directory", "sweeps"}
 
 
 async def test_the_first_failure_is_raised_and_the_rest_cancelled() -> None:
