@@ -35,10 +35,11 @@ def family(tmp_path: Path, *, sweeps: bool) -> Iterator[tuple["subprocess.Popen[
         [stubborn] = [child for child in children if STUBBORN in child.cmdline()]
         yield process, stubborn
     finally:
-        for one in [*children, psutil.Process(process.pid)] if process.returncode is None else children:
-            if one.is_running():
-                one.kill()
+        process.kill()
         process.wait()
+        for child in children:
+            if child.is_running():
+                child.kill()
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])

@@ -37,15 +37,15 @@ def _sweep_after_this() -> None:
     """Leave a process behind that waits for the end of this one and kills the rest of its group."""
     os.setpgrp()
     group = os.getpid()
-    this = os.pidfd_open(group)
+    leader = os.pidfd_open(group)
     if os.fork():
-        os.close(this)
+        os.close(leader)
         return
-    os.setsid()
+    os.setsid()  # out of the group that it ends
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in range(3):  # pipes of the supervisor, who waits for their end
         os.dup2(nothing, standard)
-    select.select([this], [], [])
+    select.select([leader], [], [])  # readable once it has ended
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
     os._exit(0)
