@@ -4,11 +4,12 @@ import base64
 import configparser
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
-from e2e_cluster import dns
+from e2e_cluster import binaries, dns, local
 from e2e_cluster.certificates import Pair
 from e2e_cluster.kubeconfigs import kubeconfig
 from e2e_cluster.node_files import containerd_toml, kube_proxy_yaml, kubelet_yaml, pod_network
@@ -82,6 +83,18 @@ def test_the_dns_has_the_planned_address_and_no_placeholder_is_left() -> None:
 )
 def test_flags_are_spelt_as_go_reads_them(value: object, spelt: str) -> None:
     assert flags(a_b=value, left_out=None) == (spelt,)
+
+
+def test_a_program_with_mounts_of_its_own_makes_them_inside_its_network_namespace() -> None:
+    alone = Program("part", ("/bin/part",), own_mounts=True)
+    assert alone.argv == ("unshare", "--mount", "--propagation=slave", "--", "/bin/part")
+    assert replace(alone, namespace=Path("/run/netns/n")).argv == ("nsenter", "--net=/run/netns/n", "--", *alone.argv)
+
+
+def test_only_the_policy_engine_has_mounts_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binaries, "folder", lambda *_: Path("/bin"))
+    own = local.Local(PLAN, Path("/calico"), print).node_programs(NODE)
+    assert [part for part, program in own.items() if program.own_mounts] == ["felix"]
 
 
 def test_supervisor_starts_nothing_by_itself_and_keeps_command_lines_whole() -> None:

@@ -13,6 +13,7 @@ from e2e_cluster import binaries, installation, machine_mounts, preflight, sysct
 from e2e_cluster.errors import ClusterError
 from e2e_cluster.loading import images_of, missing
 from e2e_cluster.plan import ClusterPlan, plan
+from e2e_cluster.programs import Program
 
 
 @pytest.mark.parametrize(
@@ -225,6 +226,16 @@ def test_mounts_that_came_since_are_taken_away_unless_somebody_uses_them(
     finally:
         for point in points:
             subprocess.run(["umount", str(point)], capture_output=True, check=False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
+def test_what_a_program_with_mounts_of_its_own_mounts_is_not_on_the_machine(tmp_path: Path) -> None:
+    point = tmp_path / "point"
+    point.mkdir()
+    inside = f"mount --bind {point} {point} && grep -c {point} /proc/self/mountinfo"
+    argv = Program("part", ("sh", "-c", inside), own_mounts=True).argv
+    assert subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip() == "1"
+    assert str(point) not in Path("/proc/self/mountinfo").read_text()
 
 
 def _mount(point: Path) -> None:

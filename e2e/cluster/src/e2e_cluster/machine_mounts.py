@@ -7,8 +7,8 @@ from pathlib import Path
 
 import psutil
 
-# `ip netns add` makes the first, Felix the second.
-SHARED = (Path("/run/netns"), Path("/sys/fs/bpf"))
+# `ip netns add` makes it.
+SHARED = (Path("/run/netns"),)
 
 
 def absent() -> list[Path]:

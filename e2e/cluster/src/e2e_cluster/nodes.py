@@ -4,6 +4,7 @@ import os
 import subprocess
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from e2e_cluster.control_plane import ControlPlane
@@ -44,7 +45,8 @@ def programs(plan: ClusterPlan, plane: ControlPlane, node: NodePlan, calico: Pat
     own = [Program(f"{node.name}-containerd", ("containerd", f"--config={node.state}/containerd.toml"))]
     if calico is not None:
         felix = felix_environment(plane.kubeconfig_of("calico-felix"), node)
-        own.append(Program(f"{node.name}-felix", (str(calico / "calico-felix"),), felix))
+        # It mounts /sys/fs/bpf, and makes folders there, even where it is told to do without BPF.
+        own.append(Program(f"{node.name}-felix", (str(calico / "calico-felix"),), felix, own_mounts=True))
     own.append(
         Program(
             f"{node.name}-kube-proxy", (str(plane.binaries / "kube-proxy"), f"--config={node.state}/kube-proxy.yaml")
@@ -66,12 +68,7 @@ def programs(plan: ClusterPlan, plane: ControlPlane, node: NodePlan, calico: Pat
             ),
         )
     )
-    return {
-        program.name.removeprefix(f"{node.name}-"): Program(
-            program.name, program.command, program.environment, node.namespace
-        )
-        for program in own
-    }
+    return {program.name.removeprefix(f"{node.name}-"): replace(program, namespace=node.namespace) for program in own}
 
 
 def felix_environment(kubeconfig: Path, node: NodePlan) -> Mapping[str, str]:
