@@ -94,8 +94,9 @@ async def comes_to_rest(stack: LocalStack) -> None:
 async def test_triton_killed_under_four_sessions_costs_them_no_word_and_others_nothing(
     local_stack: LocalStack, uncut: dict[str, list[str]]
 ) -> None:
-    expected = await undisturbed(local_stack, uncut)
-    elsewhere = await undisturbed(local_stack, uncut, MULTILINGUAL)
+    expected, elsewhere = await asyncio.gather(
+        undisturbed(local_stack, uncut), undisturbed(local_stack, uncut, MULTILINGUAL)
+    )
     recogniser, triton = local_stack.recogniser("en-default"), local_stack.triton()
     await comes_to_rest(local_stack)
     held, failovers = Held(local_stack, "en-default"), await counted(local_stack, 9090, FAILOVERS)
@@ -118,8 +119,9 @@ async def test_triton_killed_under_four_sessions_costs_them_no_word_and_others_n
 async def test_a_recogniser_frozen_under_a_session_costs_it_no_word_and_others_nothing(
     local_stack: LocalStack, uncut: dict[str, list[str]]
 ) -> None:
-    expected = await undisturbed(local_stack, uncut)
-    elsewhere = await undisturbed(local_stack, uncut, MULTILINGUAL)
+    expected, elsewhere = await asyncio.gather(
+        undisturbed(local_stack, uncut), undisturbed(local_stack, uncut, MULTILINGUAL)
+    )
     recogniser = local_stack.recogniser("en-default")
     await comes_to_rest(local_stack)
     held, failovers = Held(local_stack, "en-default"), await counted(local_stack, 9090, FAILOVERS)
