@@ -1,8 +1,5 @@
 """A way to the API server that counts writes and calls out after one of them, before its answer is passed on."""
 
-import ssl
-import tempfile
-from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
@@ -13,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+from e2e_cluster.reading import Reader
 
 _ONE_HOP = {"connection", "keep-alive", "transfer-encoding", "host", "content-length", "authorization"}
 
@@ -102,23 +100,13 @@ class _Handler(BaseHTTPRequestHandler):
 def counting_proxy(kubeconfig: Path, folder: Path) -> Iterator[CountingProxy]:
     """Served on loopback as long as the context lasts."""
     proxy = CountingProxy(folder)
-    server, context = _upstream(kubeconfig)
-    with _Server(proxy, lambda: HTTPSConnection(server, context=context, timeout=600)) as listening:
+    upstream = Reader(kubeconfig)
+    server = urlsplit(upstream.server).netloc
+    with _Server(proxy, lambda: HTTPSConnection(server, context=upstream.tls, timeout=600)) as listening:
         Thread(target=listening.serve_forever, daemon=True).start()
         proxy.kubeconfig.write_text(plain_kubeconfig(f"http://127.0.0.1:{listening.server_port}"))
         yield proxy
         listening.shutdown()
-
-
-def _upstream(kubeconfig: Path) -> tuple[str, ssl.SSLContext]:
-    config = yaml.safe_load(kubeconfig.read_text())
-    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-    context = ssl.create_default_context(cadata=b64decode(cluster["certificate-authority-data"]).decode())
-    with tempfile.NamedTemporaryFile() as pair:
-        pair.write(b64decode(user["client-key-data"]) + b64decode(user["client-certificate-data"]))
-        pair.flush()
-        context.load_cert_chain(pair.name)
-    return urlsplit(cluster["server"]).netloc, context
 
 
 def plain_kubeconfig(url: str) -> str:

@@ -1,6 +1,5 @@
 """Metrics adapters as processes, and pods' metrics over real sockets on loopback, for tests that read as rules."""
 
-import base64
 import contextlib
 import http.server
 import json
@@ -9,10 +8,8 @@ import re
 import secrets
 import signal
 import socket
-import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -227,17 +224,7 @@ def raw(api: KubernetesApi, path: str, *more: str) -> dict[str, Any]:
 
 def raw_as(api: KubernetesApi, path: str, accept: str) -> dict[str, Any]:
     """The same in another form than kubectl asks for."""
-    config = yaml.safe_load(api.kubeconfig.read_text())
-    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-    tls = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
-    with tempfile.NamedTemporaryFile() as pair:
-        pair.write(b"".join(base64.b64decode(user[f"client-{part}-data"]) for part in ("key", "certificate")))
-        pair.flush()
-        tls.load_cert_chain(pair.name)
-    request = urllib.request.Request(cluster["server"] + path, headers={"Accept": accept})
-    with urllib.request.urlopen(request, context=tls, timeout=30) as answer:
-        found: dict[str, Any] = json.loads(answer.read())
-    return found
+    return api.reader.read(path, accept) or {}
 
 
 def metric_of(api: KubernetesApi, namespace: str, metric: str, selector: str = "") -> dict[str, str] | None:

@@ -51,10 +51,13 @@ def _left(_spaces: list[str]) -> list[str]:
 
 
 @pytest.fixture
-def space(api: KubernetesApi, running: Running, _left: list[str]) -> Namespace:
+def space(api: KubernetesApi, running: Running, _left: list[str]) -> Iterator[Namespace]:
     """A namespace of the test's own that the running operator watches."""
     assert running.process.poll() is None
-    return make_namespace(api, _left.pop())
+    made = make_namespace(api, _left.pop())
+    yield made
+    # Stacks that nobody looks at any more would still be read, sized and looked after until the run's end.
+    made.kubectl("delete", "streamingstack", "--all", "--wait=false")
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from e2e_cluster.errors import ClusterError
 from e2e_cluster.kubernetes_api import KubernetesApi
 from license_token import SigningKey, development_claims, issue
 from stack_model.release import IMAGE_NAMES
@@ -24,8 +23,9 @@ from stack_model.release import IMAGE_NAMES
 PATIENCE_SECONDS = 120.0
 IMAGES = tuple(part.upper() for part in IMAGE_NAMES)
 CHILD_KINDS = (
-    "configmaps,secrets,services,persistentvolumeclaims,deployments.apps,statefulsets.apps,networkpolicies.networking.k8s.io,"
-    "poddisruptionbudgets.policy,horizontalpodautoscalers.autoscaling,ingresses.networking.k8s.io"
+    *("configmaps", "secrets", "services", "persistentvolumeclaims", "deployments.apps", "statefulsets.apps"),
+    *("networkpolicies.networking.k8s.io", "poddisruptionbudgets.policy", "horizontalpodautoscalers.autoscaling"),
+    "ingresses.networking.k8s.io",
 )
 # What controllers write to though nothing changes.
 _MOVED = ("Horizontal", "StatefulSet", "PersistentVolumeClaim")
@@ -60,13 +60,17 @@ class Namespace:
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """One object; None where there is none."""
-        found = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found", "--show-managed-fields")
-        return json.loads(found) if found else None
+        return self.api.reader.one(self.name, kind, name)
+
+    def all(self, kind: str, selector: str = "") -> list[dict[str, Any]]:
+        """The objects of one kind."""
+        return self.api.reader.all(self.name, kind, selector)
 
     def children(self) -> dict[str, dict[str, Any]]:
         """Everything that the operator made here, by `Kind/name`."""
-        told = self.kubectl("get", CHILD_KINDS, "-o", "json", "-l", "app.kubernetes.io/managed-by=streaming-operator")
-        return {f"{item['kind']}/{item['metadata']['name']}": item for item in json.loads(told)["items"]}
+        ours = "app.kubernetes.io/managed-by=streaming-operator"
+        items = [item for kind in CHILD_KINDS for item in self.all(kind, ours)]
+        return {f"{item['kind']}/{item['metadata']['name']}": item for item in items}
 
     def versions(self) -> dict[str, str]:
         """resourceVersion of every child and every stack, but for what controllers move by themselves."""
@@ -260,26 +264,11 @@ def install_definition(api: KubernetesApi) -> None:
 
 def until_served(api: KubernetesApi) -> None:
     """Wait until StreamingStacks can be asked for."""
-
-    def served() -> bool:
-        try:
-            api.kubectl("get", "--raw", "/apis/streamingstack.dev/v1alpha1/streamingstacks")
-        except ClusterError:
-            return False
-        return True
-
-    until("StreamingStacks are served", served)
+    until("StreamingStacks are served", lambda: api.reader.answers("/apis/streamingstack.dev/v1alpha1/streamingstacks"))
 
 
 def make_namespace(api: KubernetesApi, name: str) -> Namespace:
     """A new namespace, usable."""
     api.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}])
-
-    def served() -> bool:
-        try:
-            return "default" in api.kubectl("--namespace", name, "get", "serviceaccounts", "-o", "name")
-        except ClusterError:
-            return False
-
-    until(f"namespace {name} is usable", served)
+    until(f"namespace {name} is usable", lambda: api.reader.one(name, "serviceaccount", "default"))
     return Namespace(api, name)

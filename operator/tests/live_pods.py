@@ -119,7 +119,7 @@ def _beat(made: Node) -> None:
 
 def pods_of(space: Namespace, deployment: str, *, ending: bool = False) -> dict[str, dict[str, Any]]:
     """The pods that a Deployment's ReplicaSets made and that are not ending, or those that are; by name."""
-    items = json.loads(space.kubectl("get", "pods", "-o", "json"))["items"]
+    items = space.all("pods")
     return {
         item["metadata"]["name"]: item
         for item in items

@@ -92,8 +92,7 @@ def server() -> Iterator[Any]:
 
 def registration(api: KubernetesApi) -> dict[str, Any]:
     """The APIService; empty where there is none."""
-    found = api.kubectl("get", "apiservice", names.METRICS_API, "-o", "json", "--ignore-not-found")
-    return dict(json.loads(found)) if found else {}
+    return api.reader.one("", "apiservice", names.METRICS_API) or {}
 
 
 def available(api: KubernetesApi) -> bool:
@@ -166,7 +165,7 @@ def test_an_autoscaler_sizes_gateway_and_pool_by_their_load_and_holds_without(
 
     def sizes() -> dict[str, int]:
         _run_all(space, metrics)
-        found = json.loads(space.kubectl("get", "deployments", "-o", "json"))["items"]
+        found = space.all("deployments")
         return {it["metadata"]["name"]: it["spec"]["replicas"] for it in found}
 
     with operator(own_api.kubeconfig, tmp_path / "log", space.name, READINGS_SECONDS="2"):
@@ -196,7 +195,7 @@ def signal_of(space: Namespace) -> str:
 
 def _run_all(space: Namespace, metrics: dict[str, MetricsServer]) -> None:
     """As kubelets would: every pending pod of those parts runs."""
-    for it in json.loads(space.kubectl("get", "pods", "-o", "json"))["items"]:
+    for it in space.all("pods"):
         part = it["metadata"]["labels"].get(names.COMPONENT)
         if part in metrics and it["status"]["phase"] == "Pending":
             runs(space, it["metadata"]["name"], metrics[part].address)
@@ -261,7 +260,7 @@ def _reasons(api: KubernetesApi, space: Namespace) -> set[str]:
 
 
 def _exists(api: KubernetesApi, space: Namespace) -> bool:
-    return bool(api.kubectl("get", "namespace", space.name, "--ignore-not-found", "-o", "name"))
+    return api.reader.one("", "namespace", space.name) is not None
 
 
 def test_what_leads_to_somebody_else_is_left_alone_until_it_is_gone(

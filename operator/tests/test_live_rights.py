@@ -109,7 +109,7 @@ def _live_and_end(space: Namespace, api: KubernetesApi) -> None:
     first = {"name": "en", "speechModels": ["universal-streaming-en"], "source": "hf://example/en@v1"}
     space.stack(models=[first, second], gateway={"expose": {"type": "Ingress"}})
     space.until_condition("demo", "LicenseValid", "Valid")
-    until("events are posted", lambda: "StreamingStack" in space.kubectl("get", "events", "-o", "json"))
+    until("events are posted", lambda: "StreamingStack" in str(space.all("events")))
     with node(api) as kubelet:
         talking, _ = kubelet.run_all(space, "demo-gateway", 2)
         kubelet.told[talking].sessions = 3

@@ -1,14 +1,12 @@
 """A real API server that judges StreamingStacks by our definition."""
 
-import base64
-import ssl
 import time
 from collections.abc import Iterator
 
 import httpx2
 import pytest
-import yaml
 from e2e_cluster.api_server import ApiServer
+from e2e_cluster.reading import Reader
 from stack_model.crd import NAME, PLURAL, definition_yaml
 
 from .crd_cases import WHOLE, Document, changed
@@ -50,14 +48,9 @@ class Judge:
 
 
 @pytest.fixture(scope="session")
-def judge(api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
-    config = yaml.safe_load(api_server.kubeconfig.read_text())
-    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-    context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
-    pair = tmp_path_factory.mktemp("judge") / "client.pem"
-    pair.write_bytes(base64.b64decode(user["client-key-data"]) + base64.b64decode(user["client-certificate-data"]))
-    context.load_cert_chain(pair)
-    with httpx2.Client(base_url=cluster["server"], verify=context, trust_env=False, timeout=30) as client:
+def judge(api_server: ApiServer) -> Iterator[Judge]:
+    server = Reader(api_server.kubeconfig)
+    with httpx2.Client(base_url=server.server, verify=server.tls, trust_env=False, timeout=30) as client:
         judge = Judge(client)
         judge.define()
         yield judge

@@ -10,7 +10,8 @@
   module's files in Go's module cache, for manifests that are taken from there.
 - `addons.oci_archive`: a container image of a few files, as an archive that `load` reads.
 - `tools.kubectl()`, `tools.helm()`: paths of the programs.
-- `kubernetes_api.KubernetesApi(kubeconfig)`: `apply(documents)`, `kubectl(...)`, `get(...)`, `until(what, ...)`.
+- `kubernetes_api.KubernetesApi(kubeconfig)`: `apply(documents)`, `kubectl(...)`, `get(...)`, `until(what, ...)`;
+  its `reader` (`reading.Reader`) reads the same objects without kubectl, for what asks again and again.
 - `installation`: Debian packages that are missing are installed, without starting their services.
 
 How the addons join (`addons/__init__.py`): `up` of the local cluster calls, with a `local.Local`

@@ -1,14 +1,10 @@
 """The few things that raising a cluster says to an API server, by kubectl and by plain HTTPS for health."""
 
-import base64
 import json
-import ssl
 import subprocess
-import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +12,7 @@ import yaml
 
 from e2e_cluster import tools
 from e2e_cluster.errors import ClusterError
+from e2e_cluster.reading import Reader
 
 Document = Mapping[str, Any]
 
@@ -27,16 +24,15 @@ class KubernetesApi:
         """Nothing is asked yet."""
         self.kubeconfig = kubeconfig
 
+    @cached_property
+    def reader(self) -> Reader:
+        """Reads the same objects without a process of kubectl."""
+        return Reader(self.kubeconfig)
+
     def ready(self) -> bool:
         """Whether the API server says it is ready."""
-        try:
-            config = yaml.safe_load(self.kubeconfig.read_text())
-            with urllib.request.urlopen(
-                config["clusters"][0]["cluster"]["server"] + "/readyz", timeout=5, context=_tls(config)
-            ) as answer:
-                return bool(answer.status == 200)
-        except (OSError, urllib.error.URLError):
-            return False
+        # A new one: the file may be written while we wait.
+        return Reader(self.kubeconfig).answers("/readyz")
 
     def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
         """What kubectl prints; ClusterError with what it complains of."""
@@ -71,16 +67,3 @@ class KubernetesApi:
             if time.monotonic() > deadline:
                 raise ClusterError(f"{what}: not within {seconds:.0f} s")
             time.sleep(0.3)
-
-
-def _tls(config: Mapping[str, Any]) -> ssl.SSLContext:
-    ca = base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"]).decode()
-    user = config["users"][0]["user"]
-    context = ssl.create_default_context(cadata=ca)
-    if "client-certificate-data" in user:
-        # The standard library reads client certificates from files alone.
-        with tempfile.NamedTemporaryFile("wb") as pair:
-            pair.write(base64.b64decode(user["client-key-data"]) + base64.b64decode(user["client-certificate-data"]))
-            pair.flush()
-            context.load_cert_chain(pair.name)
-    return context
