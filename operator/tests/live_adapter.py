@@ -216,22 +216,17 @@ def _ref(kind: str, name: str) -> dict[str, str]:
     return {"apiGroup": _RBAC, "kind": kind, "name": name}
 
 
-def raw(api: KubernetesApi, path: str, *more: str) -> dict[str, Any]:
-    """What the API server answers on a path."""
-    found: dict[str, Any] = json.loads(api.kubectl("get", "--raw", path, *more))
+def raw(api: KubernetesApi, path: str) -> dict[str, Any]:
+    """What the API server answers on a path; ClusterError with its reason where it has nothing."""
+    found: dict[str, Any] = json.loads(api.kubectl("get", "--raw", path))
     return found
-
-
-def raw_as(api: KubernetesApi, path: str, accept: str) -> dict[str, Any]:
-    """The same in another form than kubectl asks for."""
-    return api.reader.read(path, accept) or {}
 
 
 def metric_of(api: KubernetesApi, namespace: str, metric: str, selector: str = "") -> dict[str, str] | None:
     """Quantities by pod, as the autoscaler asks; None while the API is not served."""
     query = f"?labelSelector={selector}" if selector else ""
     try:
-        found = raw(api, f"{API}/namespaces/{namespace}/pods/%2A/{metric}{query}")
+        found = api.reader.read(f"{API}/namespaces/{namespace}/pods/%2A/{metric}{query}")
     except ClusterError:
         return None
-    return {item["describedObject"]["name"]: item["value"] for item in found["items"]}
+    return found and {item["describedObject"]["name"]: item["value"] for item in found["items"]}

@@ -16,6 +16,7 @@ import pytest
 from e2e_cluster.errors import ClusterError
 from e2e_cluster.kubernetes_api import KubernetesApi
 from e2e_cluster.pki import KeyStore
+from e2e_cluster.reading import AGGREGATED_DISCOVERY
 from live_adapter import (
     API,
     SERVICE,
@@ -29,7 +30,6 @@ from live_adapter import (
     pod,
     prepare,
     raw,
-    raw_as,
     runs,
 )
 from live_operator import Namespace, make_namespace, operator, until
@@ -107,9 +107,8 @@ def test_the_group_is_discovered_and_no_other_is_held_up(own_api: KubernetesApi,
     assert all(it["verbs"] == ["get"] and it["namespaced"] for it in resources)
 
     def freshness() -> dict[str, str]:
-        accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-        found = raw_as(own_api, "/apis", accept)["items"]
-        return {it["metadata"]["name"]: it["versions"][0]["freshness"] for it in found}
+        found = own_api.reader.read("/apis", AGGREGATED_DISCOVERY) or {}
+        return {it["metadata"]["name"]: it["versions"][0]["freshness"] for it in found["items"]}
 
     until("aggregated discovery has it", lambda: freshness().get("custom.metrics.k8s.io") == "Current")
     assert set(freshness().values()) == {"Current"}

@@ -206,7 +206,7 @@ def test_kernel_settings_are_kept_once_and_put_back(monkeypatch: pytest.MonkeyPa
     assert (tmp_path / "sys" / "kernel/panic").read_text().strip() == "0"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
 def test_mounts_that_came_since_are_taken_away_unless_somebody_uses_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -228,7 +228,7 @@ def test_mounts_that_came_since_are_taken_away_unless_somebody_uses_them(
             subprocess.run(["umount", str(point)], capture_output=True, check=False)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
 def test_what_a_program_with_mounts_of_its_own_mounts_is_not_on_the_machine(tmp_path: Path) -> None:
     point = tmp_path / "point"
     point.mkdir()

@@ -1,4 +1,4 @@
-"""The few things that raising a cluster says to an API server, by kubectl and by plain HTTPS for health."""
+"""The few things that raising a cluster says to an API server, by kubectl; what is only read, over HTTPS too."""
 
 import json
 import subprocess

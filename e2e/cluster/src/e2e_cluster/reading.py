@@ -18,10 +18,11 @@ import yaml
 
 from e2e_cluster.errors import ClusterError
 
-_DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+# All kinds of all groups at once, in place of a request for each group.
+AGGREGATED_DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _SECONDS = 30
 # HTTPException: a connection that broke in the middle of an answer.
-_BROKEN = (OSError, http.client.HTTPException)
+_NO_ANSWER = (OSError, http.client.HTTPException)
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Reader:
         try:
             with self._open(path, seconds=5):
                 return True
-        except _BROKEN:
+        except _NO_ANSWER:
             return False
 
     def read(self, path: str, accept: str = "application/json") -> dict[str, Any] | None:
@@ -101,12 +102,12 @@ class Reader:
             if error.code == 404:
                 return None
             raise ClusterError(f"GET {path}: {error.code} {error.read(600).decode(errors='replace')}") from error
-        except _BROKEN as error:
+        except _NO_ANSWER as error:
             raise ClusterError(f"GET {path}: {error}") from error
 
     def _resource(self, kind: str) -> Resource:
         if kind not in self._resources:
-            self._resources = _named(self.read(root, _DISCOVERY) or {} for root in ("/apis", "/api"))
+            self._resources = _named(self.read(root, AGGREGATED_DISCOVERY) or {} for root in ("/apis", "/api"))
         if kind not in self._resources:
             raise ClusterError(f"the API server knows no {kind!r}")
         return self._resources[kind]
